@@ -1,0 +1,1 @@
+"""A production platform for Kubernetes in one Python package."""

@@ -1,0 +1,1 @@
+"""Every kind the platform knows, declared once."""

@@ -1,0 +1,1 @@
+"""The `dabba` command, one module per command group."""

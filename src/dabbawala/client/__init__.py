@@ -1,0 +1,1 @@
+"""One API client, over the network or in memory."""

@@ -1,0 +1,1 @@
+"""Services and routes, translated to Envoy."""

@@ -1,0 +1,1 @@
+"""Scraping, and the Prometheus HTTP API."""

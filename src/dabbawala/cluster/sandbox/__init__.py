@@ -1,0 +1,1 @@
+"""Rootless pods: the holder, the shim, namespaces and the pod network."""

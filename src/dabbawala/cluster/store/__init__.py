@@ -1,0 +1,1 @@
+"""The append log every object lives in."""

@@ -1,0 +1,1 @@
+"""The main job: two services released under live traffic, and the report."""

@@ -1,0 +1,1 @@
+"""The one loop that all controllers share: informer, queue, plan, apply."""

@@ -1,0 +1,89 @@
+"""A plan: what a controller wants done, as data.
+
+`plan(desired, observed, now) -> Plan` is pure in every controller; `apply` carries the actions out, in order, and
+stops at the first that fails. The same values serve dry runs, explanations, simulations and tests. The union is
+closed: whoever adds an action completes the match in `apply`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from dabbawala.api.kind import Kind
+from dabbawala.apimachinery.meta import Object, ObjectKey
+
+
+class PatchType(StrEnum):
+    """Content types of PATCH. Source: apimachinery/pkg/types."""
+
+    JSON = "application/json-patch+json"
+    MERGE = "application/merge-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
+    APPLY = "application/apply-patch+yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create `object`; one that exists already under the same name counts as done if it has the same owner."""
+
+    kind: Kind
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Patch only the fields that the controller owns. With `resource_version` the write is refused with Conflict
+    when the object has changed since it was read. `subresource` is empty, "status" or "scale"."""
+
+    kind: Kind
+    key: ObjectKey
+    body: Object
+    type: PatchType = PatchType.MERGE
+    subresource: str = ""
+    resource_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete; an object that is gone counts as done. `uid` protects a namesake made in the meantime."""
+
+    kind: Kind
+    key: ObjectKey
+    uid: str = ""
+    grace_period_seconds: int | None = None
+    propagation_policy: str = "Background"
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """Evict a pod through its eviction subresource, so that disruption budgets hold."""
+
+    key: ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Record an Event about an object. `type` is Normal or Warning; `reason` is one PascalCase word group."""
+
+    regarding: Object
+    reason: str
+    message: str
+    type: str = "Normal"
+
+
+Action = Create | Patch | Delete | Evict | Record
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions in order, and when to look again even if nothing changes."""
+
+    actions: tuple[Action, ...] = field(default=())
+    requeue_after: timedelta | None = None
+
+
+def patch_status(kind: Kind, key: ObjectKey, status: Object, *, resource_version: str = "") -> Patch:
+    """A merge patch of the status subresource."""
+    return Patch(kind, key, {"status": status}, subresource="status", resource_version=resource_version)

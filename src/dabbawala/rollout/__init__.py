@@ -1,0 +1,1 @@
+"""Progressive delivery: Rollout and analysis, on any Kubernetes."""
