@@ -1,1 +1,5 @@
-"""Every kind the platform knows, declared once."""
+"""Every kind of object the platform knows, each declared once. `KINDS` lists them."""
+
+from dabbawala.api.kinds import KINDS
+
+__all__ = ["KINDS"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import FieldError
@@ -18,8 +19,8 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A printed column. `read` takes the object and gives the cell; `path` is a JSONPath used when there is no
-    `read`. `priority` 1 shows only with `-o wide`. Source: meta/v1 TableColumnDefinition."""
+    """A printed column. `read` takes the object and the present time and gives the cell; `path` is a JSONPath used
+    when there is no `read`. `priority` 1 shows only with `-o wide`. Source: meta/v1 TableColumnDefinition."""
 
     name: str
     path: str = ""
@@ -27,7 +28,7 @@ class Column:
     format: str = ""
     priority: int = 0
     description: str = ""
-    read: Callable[[Object], object] | None = None
+    read: Callable[[Object, datetime], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,18 @@ class Scale:
     spec_replicas: str = ".spec.replicas"
     status_replicas: str = ".status.replicas"
     label_selector: str = ".spec.selector"
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """What discovery says of a subresource: the kind it takes or gives (empty group and version: those of its
+    parent), and its verbs."""
+
+    name: str
+    kind: str
+    verbs: tuple[str, ...]
+    group: str = ""
+    version: str = ""
 
 
 def _nothing(obj: Object) -> None:
@@ -53,8 +66,14 @@ class Kind:
 
     `default(obj)` fills defaults into a private copy, in place. `prepare(new, old)` runs before validation on
     create (`old` is None) and update, in place: it resets what a client may not set there. `validate(new, old)`
-    returns what is wrong. All three are pure. `schema` names a definition of the published OpenAPI
-    (`io.k8s.api.apps.v1.Deployment`), or is empty when `open_api` carries the schema itself (CRDs, ours).
+    returns what is wrong. All three are pure and are not called for subresources (a write to `status`
+    replaces the status and nothing else). `schema` names a definition of the published OpenAPI (`io.k8s.api.apps.v1.Deployment`),
+    or is empty when `open_api()` gives the OpenAPI v3 schema itself, without references (CRDs, ours).
+
+    A kind with `stored_as` is another view of that kind: it is kept under the other's resource name, in the
+    other's form; `to_stored` and `from_stored` translate (they return a new object and leave their argument alone).
+    `custom` kinds behave as custom resources do: unknown fields are pruned, no strategic merge patch.
+    A kind whose only verb is `create` is a question (TokenReview): it is answered, never stored.
     """
 
     group: str
@@ -69,13 +88,16 @@ class Kind:
     subresources: frozenset[str] = frozenset()
     scale: Scale | None = None
     schema: str = ""
-    open_api: Mapping[str, object] | None = None
+    open_api: Callable[[], Mapping[str, object]] | None = None
     columns: tuple[Column, ...] = ()
     selectable_fields: Mapping[str, str] = field(default_factory=dict)
     default: Callable[[Object], None] = _nothing
     prepare: Callable[[Object, Object | None], None] = lambda new, old: None
     validate: Callable[[Object, Object | None], list[FieldError]] = _no_errors
     custom: bool = False
+    stored_as: Kind | None = None
+    to_stored: Callable[[Object], Object] | None = None
+    from_stored: Callable[[Object], Object] | None = None
 
     @property
     def api_version(self) -> str:
@@ -85,6 +107,15 @@ class Kind:
     def resource(self) -> str:
         """`deployments.apps`, or `pods` for the core group: the name used by RBAC messages and by the store."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def store_resource(self) -> str:
+        """The resource name under which objects are stored; differs from `resource` for views only."""
+        return self.stored_as.resource if self.stored_as else self.resource
+
+    @property
+    def is_stored(self) -> bool:
+        return self.verbs != ("create",)
 
     @property
     def list_kind(self) -> str:

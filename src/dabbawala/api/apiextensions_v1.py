@@ -1,0 +1,15 @@
+"""Kinds of the group apiextensions.k8s.io, v1."""
+
+from __future__ import annotations
+
+from dabbawala.api.kind import Kind
+
+_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
+
+CUSTOM_RESOURCE_DEFINITION = Kind(
+    group="apiextensions.k8s.io", version="v1", kind="CustomResourceDefinition", plural="customresourcedefinitions",
+    short_names=("crd", "crds"), categories=("api-extensions",), namespaced=False,
+    subresources=frozenset({"status"}), schema=_SCHEMA + "CustomResourceDefinition",
+)  # fmt: skip
+
+KINDS = (CUSTOM_RESOURCE_DEFINITION,)

@@ -1,0 +1,12 @@
+"""Kinds of the group scheduling.k8s.io, v1."""
+
+from __future__ import annotations
+
+from dabbawala.api.kind import Kind
+
+PRIORITY_CLASS = Kind(
+    group="scheduling.k8s.io", version="v1", kind="PriorityClass", plural="priorityclasses", short_names=("pc",),
+    namespaced=False, schema="io.k8s.api.scheduling.v1.PriorityClass",
+)  # fmt: skip
+
+KINDS = (PRIORITY_CLASS,)
