@@ -91,4 +91,7 @@ class Store:
         """Raises sqlite3.Error when the database cannot be read and written."""
         connection = self._connection()
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
+        try:
+            connection.execute("SELECT free FROM seats").fetchone()
+        finally:
+            connection.execute("ROLLBACK")
