@@ -1,0 +1,72 @@
+"""The `dabba` command: one module per command group, imported only when it is used, so that `dabba --help` is quick."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from dabbawala.apimachinery import status
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("cluster", "Start the cluster, or resume it."),
+    "down": ("cluster", "Stop the cluster and keep its state."),
+    "status": ("cluster", "What runs, and where."),
+    "kubeconfig": ("cluster", "Print, or merge, the kubeconfig."),
+    "logs": ("cluster", "Logs of the cluster's own parts."),
+    "image": ("image", "Local images: build, list, rm."),
+    "rollout": ("rollout", "Progressive delivery."),
+    "controller": ("controller", "Run a capability against any cluster."),
+    "demo": ("demo", "Release two services under live traffic, and report."),
+}
+
+YES, NO, UNKNOWN = 0, 1, 2
+
+
+class Lazy(click.Group):
+    """Knows every command by name and help line, and imports a module only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"dabbawala.cli.{COMMANDS[name][0]}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="dabbawala", prog_name="dabba")
+def dabba() -> None:
+    """A production platform for Kubernetes: a cluster in a second, and releases that cannot hurt anyone.
+
+    Exit status: 0 yes, 1 no, 2 could not tell.
+    """
+
+
+def main() -> None:
+    """Run the command; an error meant for a person is one line on standard error, never a traceback."""
+    try:
+        dabba(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(UNKNOWN if isinstance(wrong, click.UsageError) else wrong.exit_code)
+    except status.StatusError as refused:
+        click.echo(f"Error: {refused.message}", err=True)
+        sys.exit(UNKNOWN if refused.code >= 500 else NO)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Where a cluster keeps what.
+
+State that must survive is under DATA (`--data-dir`, or one folder a cluster in the user's data home). Sockets are under
+RUN, whose path is short, because the path of a unix socket may have 107 bytes. Both are the user's own, mode 0700.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
+SOCKET_PATH_MAX = 107
+LONGEST_SOCKET = "nodes/node-1000/envoy-admin.sock"
+
+
+class BadPath(Exception):
+    """A name or a folder that a cluster cannot use; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    name: str
+    data: Path
+    run: Path
+    images: Path
+
+    @property
+    def state(self) -> Path:
+        return self.data / "state.db"
+
+    @property
+    def pki(self) -> Path:
+        return self.data / "pki"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.data / "kubeconfig"
+
+    @property
+    def logs(self) -> Path:
+        return self.data / "logs"
+
+    @property
+    def volumes(self) -> Path:
+        return self.data / "volumes"
+
+    @property
+    def record(self) -> Path:
+        """The running control plane: pid, start time, addresses."""
+        return self.run / "controlplane.json"
+
+    @property
+    def api_socket(self) -> Path:
+        return self.run / "api.sock"
+
+    @property
+    def api_tls_socket(self) -> Path:
+        return self.run / "api-tls.sock"
+
+    def token(self, component: str) -> Path:
+        return self.pki / "tokens" / component
+
+    def node_data(self, node: str) -> Path:
+        return self.data / "nodes" / node
+
+    def node_run(self, node: str) -> Path:
+        return self.run / "nodes" / node
+
+    def make(self) -> None:
+        """Create what is missing. Raises BadPath where the user may not."""
+        for folder in (self.data, self.run, self.pki, self.pki / "tokens", self.logs, self.volumes, self.images):
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise BadPath(f"{folder}: {error.strerror}; choose another folder with --data-dir") from error
+        if self.run.stat().st_uid != os.getuid():
+            raise BadPath(f"{self.run} belongs to another user; set XDG_RUNTIME_DIR to a folder of your own")
+
+
+def resolve(name: str, data_dir: Path | None, environment: dict[str, str]) -> Paths:
+    """The paths of the cluster `name`. Raises BadPath for a name or a folder that cannot be used."""
+    if not NAME.fullmatch(name):
+        raise BadPath(f"cluster name {name!r}: lower-case letters, digits and '-', at most 32, as in a DNS label")
+    home = Path(environment.get("XDG_DATA_HOME") or Path(environment.get("HOME", "/")) / ".local/share") / "dabbawala"
+    data = (data_dir or home / "clusters" / name).absolute()
+    digest = hashlib.sha256(str(data).encode()).hexdigest()[:8]
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    runtime_home = Path(runtime) / "dabbawala" if runtime else Path(f"/tmp/dabbawala-{os.getuid()}")
+    run = runtime_home / f"{name}-{digest}"
+    if len(str(run / LONGEST_SOCKET)) > SOCKET_PATH_MAX:
+        raise BadPath(f"{run} is too long for a unix socket; set XDG_RUNTIME_DIR to a shorter folder")
+    return Paths(name, data, run, home / "images")
+
+
+def clusters(environment: dict[str, str]) -> list[str]:
+    """Names of the clusters in the user's data home."""
+    home = resolve("default", None, environment).data.parent
+    return sorted(folder.name for folder in home.iterdir() if folder.is_dir()) if home.is_dir() else []

@@ -1,0 +1,255 @@
+"""An open-loop load generator that counts honestly.
+
+Requests are sent at their intended times whatever the answers do, and a latency counts from the intended time, so a
+stalled server cannot hide its stall. Nothing is ever retried: a reset, a refusal, a timeout or a missing answer is a
+failed request, exactly as a status other than 2xx is. One request in `NEW_CONNECTION_EVERY` opens a connection of its
+own; the rest use a pool of kept-alive ones.
+
+It runs as a process of its own (`python -m dabbawala.demo.load`, settings as JSON on standard input), so that drawing a
+screen never delays a request; samples leave as JSON lines on standard output, in batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import httptools
+import uvloop
+
+from dabbawala.demo import visitors
+
+NEW_CONNECTION_EVERY = 10
+TIMEOUT_SECONDS = 10.0
+BATCH_SECONDS = 0.2
+POOL_MAX = 512
+IN_FLIGHT_MAX = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`rate` in requests a second; `limit` is the bound on requests in all."""
+
+    host: str
+    port: int
+    authority: str
+    visitor: str
+    rate: float
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """`intended` is Unix time in seconds, `latency` seconds from there; `status` 0 means no answer, for `error`."""
+
+    intended: float
+    latency: float
+    status: int
+    version: str
+    error: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return not 200 <= self.status < 300
+
+
+class Connection(asyncio.Protocol):
+    """One HTTP/1.1 connection, one request at a time."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.answer: asyncio.Future[tuple[int, str]] | None = None
+        self.reusable = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._version = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(f"malformed answer: {error}")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"x-version":
+            self._version = value.decode("latin-1")
+
+    def on_message_complete(self) -> None:
+        self.reusable = bool(self._parser.should_keep_alive())
+        if self.answer and not self.answer.done():
+            self.answer.set_result((int(self._parser.get_status_code()), self._version))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.reusable = False
+        self._fail(str(error) if error else "connection closed before the answer")
+
+    def _fail(self, why: str) -> None:
+        if self.answer and not self.answer.done():
+            self.answer.set_exception(ConnectionError(why))
+
+    async def exchange(self, request: bytes) -> tuple[int, str]:
+        """Send and wait for the whole answer: status and the version that answered."""
+        assert self.transport is not None
+        self._begin()
+        self.reusable = False
+        self.answer = asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return await self.answer
+
+    def close(self) -> None:
+        if self.transport and not self.transport.is_closing():
+            self.transport.close()
+
+
+class Load:
+    def __init__(self, settings: Settings, emit: Callable[[list[Sample]], None]) -> None:
+        self.settings = settings
+        self._emit = emit
+        self._pool: deque[Connection] = deque()
+        self._batch: list[Sample] = []
+        self._request = visitors.VISITORS[settings.visitor]
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send until stopped or at the limit, then wait for what is in flight."""
+        flusher = asyncio.create_task(self._flush_often())
+        epoch, start = time.time(), time.monotonic()
+        for number in range(self.settings.limit):
+            due = start + number / self.settings.rate
+            if (pause := due - time.monotonic()) > 0:
+                await asyncio.sleep(pause)
+            if stop.is_set():
+                break
+            self._send(number, epoch + (due - start))
+        if self._running:
+            await asyncio.wait(self._running)
+        flusher.cancel()
+        self._flush()
+        for connection in self._pool:
+            connection.close()
+
+    def _send(self, number: int, intended: float) -> None:
+        if len(self._running) >= IN_FLIGHT_MAX:
+            self._batch.append(Sample(intended, 0.0, 0, "", f"more than {IN_FLIGHT_MAX} requests in flight"))
+            return
+        task = asyncio.create_task(self._one(number, intended))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _one(self, number: int, intended: float) -> None:
+        status, version, why = 0, "", ""
+        fresh = number % NEW_CONNECTION_EVERY == 0
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                status, version = await self._exchange(self._request(number).encode(self.settings.authority), fresh)
+        except TimeoutError:
+            why = f"no answer within {TIMEOUT_SECONDS:.0f} s"
+        except OSError as error:
+            why = str(error)
+        self._batch.append(Sample(intended, time.time() - intended, status, version, why))
+
+    async def _exchange(self, request: bytes, fresh: bool) -> tuple[int, str]:
+        connection = await self._connection(fresh)
+        try:
+            answer = await connection.exchange(request)
+        except BaseException:
+            connection.close()
+            raise
+        if connection.reusable and len(self._pool) < POOL_MAX:
+            self._pool.append(connection)
+        else:
+            connection.close()
+        return answer
+
+    async def _connection(self, fresh: bool) -> Connection:
+        while self._pool and not fresh:
+            connection = self._pool.pop()
+            if connection.transport and connection.reusable and not connection.transport.is_closing():
+                return connection
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(Connection, self.settings.host, self.settings.port)
+        return connection
+
+    async def _flush_often(self) -> None:
+        while True:
+            await asyncio.sleep(BATCH_SECONDS)
+            self._flush()
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        if batch:
+            self._emit(batch)
+
+
+def _print(batch: list[Sample]) -> None:
+    lines = (json.dumps([s.intended, s.latency, s.status, s.version, s.error]) for s in batch)
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await Load(settings, _print).run(stop)
+
+
+class LoadProcess:
+    """The load generator in a process of its own; samples arrive through `on_samples`."""
+
+    def __init__(self, settings: Settings, on_samples: Callable[[list[Sample]], None]) -> None:
+        self._settings = settings
+        self._on_samples = on_samples
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "dabbawala.demo.load",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(asdict(self._settings)).encode())
+        self._process.stdin.close()
+        self._reader = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            self._on_samples([Sample(*json.loads(line))])
+
+    async def stop(self) -> None:
+        """End the sending, and wait until everything in flight is answered and counted."""
+        if self._process is None or self._reader is None:
+            return
+        if self._process.returncode is None:
+            self._process.terminate()
+        await self._reader
+        await self._process.wait()
+
+
+def main() -> None:
+    uvloop.install()
+    uvloop.run(_serve(Settings(**json.load(sys.stdin))))
+
+
+if __name__ == "__main__":
+    main()
