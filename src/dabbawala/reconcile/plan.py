@@ -12,6 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from dabbawala.api.kind import Kind
+from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
 
 
@@ -46,6 +47,16 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """Put the whole object, for the few subresources that have no PATCH (a Namespace's finalize). The write is
+    refused with Conflict when the object has changed since the resourceVersion it carries."""
+
+    kind: Kind
+    object: Object
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """Delete; an object that is gone counts as done. `uid` protects a namesake made in the meantime."""
 
@@ -73,7 +84,7 @@ class Record:
     type: str = "Normal"
 
 
-Action = Create | Patch | Delete | Evict | Record
+Action = Create | Patch | Update | Delete | Evict | Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +98,10 @@ class Plan:
 def patch_status(kind: Kind, key: ObjectKey, status: Object, *, resource_version: str = "") -> Patch:
     """A merge patch of the status subresource."""
     return Patch(kind, key, {"status": status}, subresource="status", resource_version=resource_version)
+
+
+def status_change(kind: Kind, obj: Object, status: Object) -> tuple[Patch, ...]:
+    """A patch that makes the fields in `status` so, or nothing when they are so already. None removes a field."""
+    current = obj.get("status") or {}
+    changed = {field: value for field, value in status.items() if current.get(field) != value}
+    return (patch_status(kind, meta.key(obj), changed),) if changed else ()
