@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from dabbawala.api import (
+    core_columns,
+    core_rules,
+    names,
+    object_meta,
+    pod_columns,
+    pod_defaults,
+    pod_validation,
+    preparation,
+    service_rules,
+    storage_rules,
+)
 from dabbawala.api.kind import Kind
 
 _SCHEMA = "io.k8s.api.core.v1."
@@ -10,11 +22,14 @@ NAMESPACE = Kind(
     group="", version="v1", kind="Namespace", plural="namespaces", short_names=("ns",), namespaced=False,
     subresources=frozenset({"status", "finalize"}), schema=_SCHEMA + "Namespace",
     selectable_fields={"status.phase": ".status.phase"},
+    columns=core_columns.NAMESPACE, default=core_rules.default_namespace, prepare=core_rules.prepare_namespace,
+    validate=object_meta.validate(core_rules.namespace, name=names.dns_label),
 )  # fmt: skip
 NODE = Kind(
     group="", version="v1", kind="Node", plural="nodes", short_names=("no",), namespaced=False,
     subresources=frozenset({"status", "proxy"}), schema=_SCHEMA + "Node",
     selectable_fields={"spec.unschedulable": ".spec.unschedulable"},
+    columns=core_columns.NODE, prepare=preparation.node, validate=object_meta.validate(core_rules.node),
 )  # fmt: skip
 POD = Kind(
     group="", version="v1", kind="Pod", plural="pods", short_names=("po",), categories=("all",),
@@ -32,34 +47,48 @@ POD = Kind(
         "status.podIP": ".status.podIP",
         "status.nominatedNodeName": ".status.nominatedNodeName",
     },
+    columns=pod_columns.COLUMNS, default=pod_defaults.pod, prepare=preparation.pod,
+    validate=object_meta.validate(pod_validation.pod),
 )  # fmt: skip
 SERVICE = Kind(
     group="", version="v1", kind="Service", plural="services", short_names=("svc",), categories=("all",),
     subresources=frozenset({"status", "proxy"}), schema=_SCHEMA + "Service",
     selectable_fields={"spec.clusterIP": ".spec.clusterIP", "spec.type": ".spec.type"},
+    columns=core_columns.SERVICE, default=service_rules.default_service,
+    prepare=preparation.status_apart({"loadBalancer": {}}),
+    validate=object_meta.validate(service_rules.service, name=names.dns_1035_label),
 )  # fmt: skip
 ENDPOINTS = Kind(
     group="", version="v1", kind="Endpoints", plural="endpoints", singular="endpoints", short_names=("ep",),
     schema=_SCHEMA + "Endpoints",
+    columns=core_columns.ENDPOINTS, default=service_rules.default_endpoints, validate=object_meta.validate(),
 )  # fmt: skip
 CONFIG_MAP = Kind(
     group="", version="v1", kind="ConfigMap", plural="configmaps", short_names=("cm",), schema=_SCHEMA + "ConfigMap",
+    columns=core_columns.CONFIG_MAP, validate=object_meta.validate(core_rules.config_map),
 )  # fmt: skip
 SECRET = Kind(
     group="", version="v1", kind="Secret", plural="secrets", schema=_SCHEMA + "Secret",
     selectable_fields={"type": ".type"},
+    columns=core_columns.SECRET, default=core_rules.default_secret, prepare=core_rules.prepare_secret,
+    validate=object_meta.validate(core_rules.secret),
 )  # fmt: skip
 SERVICE_ACCOUNT = Kind(
     group="", version="v1", kind="ServiceAccount", plural="serviceaccounts", short_names=("sa",),
     subresources=frozenset({"token"}), schema=_SCHEMA + "ServiceAccount",
+    columns=core_columns.SERVICE_ACCOUNT, validate=object_meta.validate(),
 )  # fmt: skip
 PERSISTENT_VOLUME = Kind(
     group="", version="v1", kind="PersistentVolume", plural="persistentvolumes", short_names=("pv",),
     namespaced=False, subresources=frozenset({"status"}), schema=_SCHEMA + "PersistentVolume",
+    columns=core_columns.PERSISTENT_VOLUME, default=storage_rules.default_volume,
+    prepare=storage_rules.prepare_pending, validate=object_meta.validate(storage_rules.volume),
 )  # fmt: skip
 PERSISTENT_VOLUME_CLAIM = Kind(
     group="", version="v1", kind="PersistentVolumeClaim", plural="persistentvolumeclaims", short_names=("pvc",),
     subresources=frozenset({"status"}), schema=_SCHEMA + "PersistentVolumeClaim",
+    columns=core_columns.PERSISTENT_VOLUME_CLAIM, default=storage_rules.default_claim,
+    prepare=storage_rules.prepare_pending, validate=object_meta.validate(storage_rules.claim),
 )  # fmt: skip
 EVENT = Kind(
     group="", version="v1", kind="Event", plural="events", short_names=("ev",), schema=_SCHEMA + "Event",
@@ -76,6 +105,7 @@ EVENT = Kind(
         "source": ".source.component",
         "type": ".type",
     },
+    columns=core_columns.EVENT, validate=object_meta.validate(core_rules.event),
 )  # fmt: skip
 
 KINDS = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dabbawala.api import core_v1
+from dabbawala.api import core_columns, core_v1, object_meta
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery.meta import Object
 
@@ -43,6 +43,7 @@ def from_core(obj: Object) -> Object:
 EVENT = Kind(
     group="events.k8s.io", version="v1", kind="Event", plural="events", short_names=("ev",),
     schema="io.k8s.api.events.v1.Event", stored_as=core_v1.EVENT, to_stored=to_core, from_stored=from_core,
+    columns=core_columns.EVENT, validate=object_meta.validate(),
     selectable_fields={
         "reason": ".reason",
         "regarding.kind": ".regarding.kind",

@@ -67,8 +67,9 @@ class Kind:
     `default(obj)` fills defaults into a private copy, in place. `prepare(new, old)` runs before validation on
     create (`old` is None) and update, in place: it resets what a client may not set there. `validate(new, old)`
     returns what is wrong. All three are pure and are not called for subresources (a write to `status`
-    replaces the status and nothing else). `schema` names a definition of the published OpenAPI (`io.k8s.api.apps.v1.Deployment`),
-    or is empty when `open_api()` gives the OpenAPI v3 schema itself, without references (CRDs, ours).
+    replaces the status and nothing else). `schema` names a definition of the published OpenAPI, such as
+    `io.k8s.api.apps.v1.Deployment`, or is empty when `open_api()` gives the OpenAPI v3 schema itself, without
+    references (CRDs, ours).
 
     A kind with `stored_as` is another view of that kind: it is kept under the other's resource name, in the
     other's form; `to_stored` and `from_stored` translate (they return a new object and leave their argument alone).
