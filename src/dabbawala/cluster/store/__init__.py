@@ -1,1 +1,1 @@
-"""The append log every object lives in."""
+"""The cluster's state: an append log on SQLite, an index in memory, watches over both."""

@@ -1,0 +1,176 @@
+"""The append log on disk: one SQLite file in WAL mode with synchronous=FULL.
+
+Every write appends one row; a row that a later one replaced is deleted once its event has left the history. Rows carry
+a checksum, so loading proves the file. Only one thread uses the writing connection; a second connection moves the WAL
+into the file, so that a writer never pays for that.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from dabbawala.cluster.store.entry import Key
+from dabbawala.cluster.store.errors import Corrupt, NoSpace, StoreError, WriteFailed
+
+FORMAT = 1
+WAL_LIMIT = 64 << 20  # bytes; beyond it the writer itself truncates the WAL
+_PAGE = 4096
+_FREE_PAGES = 4096  # unused pages tolerated in the file before it is shortened
+_SHORTEN = 512  # pages given back at once
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS log (revision INTEGER PRIMARY KEY, resource TEXT NOT NULL, namespace TEXT NOT NULL,"
+    " name TEXT NOT NULL, deleted INTEGER NOT NULL, body BLOB NOT NULL, checksum INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+)
+
+
+class Row(NamedTuple):
+    """One write. `deleted` rows carry the last body."""
+
+    revision: int
+    key: Key
+    deleted: bool
+    body: bytes
+
+
+class Log:
+    """The writing connection. All methods block; errors are StoreErrors."""
+
+    def __init__(self, path: Path, *, max_bytes: int = 0) -> None:
+        self.path = path
+        self._connection = _connect(path)
+        try:
+            self._prepare(max_bytes)
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise _corrupt(path, str(error)) from error
+        except StoreError:
+            self._connection.close()
+            raise
+
+    def _prepare(self, max_bytes: int) -> None:
+        run = self._connection.execute
+        run("PRAGMA auto_vacuum=INCREMENTAL")
+        run("PRAGMA journal_mode=WAL")
+        run("PRAGMA synchronous=FULL")
+        run("PRAGMA wal_autocheckpoint=0")
+        if max_bytes:
+            run(f"PRAGMA max_page_count={max(1, max_bytes // _PAGE)}")
+        for statement in _SCHEMA:
+            run(statement)
+        run("INSERT OR IGNORE INTO facts VALUES ('format', ?), ('floor', 0), ('revision', 0)", (FORMAT,))
+        found = self.fact("format")
+        if found != FORMAT:
+            raise Corrupt(f"{self.path} has format {found}, this version reads {FORMAT}; use the version that wrote it")
+
+    def fact(self, name: str) -> int:
+        row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def rows(self) -> Iterator[Row]:
+        """Every row, oldest first. Raises Corrupt at the first damaged one."""
+        query = "SELECT revision, resource, namespace, name, deleted, body, checksum FROM log ORDER BY revision"
+        try:
+            for revision, resource, namespace, name, deleted, body, checksum in self._connection.execute(query):
+                if not isinstance(body, bytes) or zlib.crc32(body) != checksum:
+                    raise _corrupt(self.path, f"revision {revision} of {resource} does not match its checksum")
+                yield Row(revision, Key(resource, namespace, name), bool(deleted), body)
+        except sqlite3.DatabaseError as error:
+            raise _corrupt(self.path, str(error)) from error
+
+    def append(self, rows: Sequence[Row], garbage: Iterable[int] = (), floor: int = 0) -> None:
+        """Append rows and delete garbage in one transaction; on return it is on disk, on an exception nothing is."""
+        run = self._connection.execute
+        try:
+            run("BEGIN IMMEDIATE")
+            self._connection.executemany(
+                "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(row.revision, *row.key, row.deleted, row.body, zlib.crc32(row.body)) for row in rows],
+            )
+            if floor:
+                self._connection.executemany("DELETE FROM log WHERE revision = ?", [(item,) for item in garbage])
+                run("UPDATE facts SET value = ? WHERE name = 'floor'", (floor,))
+            if rows:
+                run("UPDATE facts SET value = ? WHERE name = 'revision'", (rows[-1].revision,))
+            run("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise _write_error(self.path, error) from error
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._connection.close()
+            self._connection = _connect(self.path)
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.execute("PRAGMA wal_autocheckpoint=0")
+
+    def tidy(self) -> None:
+        """Give pages back when many are unused, and shorten a WAL that the checkpointer could not keep up with."""
+        try:
+            free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
+            if free > _FREE_PAGES:
+                self._connection.execute(f"PRAGMA incremental_vacuum({_SHORTEN})").fetchall()
+            if _size(_wal(self.path)) > WAL_LIMIT:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error:
+            return  # room is saved another time; what is written is safe
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def checkpointer(path: Path) -> Callable[[], None]:
+    """A function that moves the WAL into the file by a connection of its own; call it from one thread."""
+    connection: list[sqlite3.Connection] = []
+
+    def run() -> None:
+        try:
+            if not connection:
+                connection.append(_connect(path))
+            connection[0].execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error:
+            return  # a full disk or a busy file: the WAL keeps everything until next time
+
+    return run
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    except sqlite3.Error as error:
+        raise WriteFailed(f"cannot open {path}: {error}") from error
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _corrupt(path: Path, why: str) -> Corrupt:
+    return Corrupt(
+        f"the cluster's state file {path} is damaged ({why}); restore it from a backup, or start anew with"
+        " `dabba up --fresh`, which moves the damaged file aside"
+    )
+
+
+def _write_error(path: Path, error: sqlite3.Error) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return NoSpace(f"no space left to write {path}; nothing was written; free some space and try again")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return _corrupt(path, str(error))
+    return WriteFailed(f"cannot write {path}: {error}; nothing was written")
