@@ -120,7 +120,14 @@ class Executor:
                 raise
         except (ServiceUnavailable, Timeout) as lost:
             raise LostAnswer(action.kind, lost) from lost
+        else:
+            self._announce(action, made)
         note(_written(action.kind, made))
+
+    def _announce(self, action: Create, made: Object) -> None:
+        if action.announce_to is not None:
+            message = f"Created {action.kind.singular or action.kind.kind.lower()}: {meta.name(made)}"
+            self._recorder.record(Record(action.announce_to, "SuccessfulCreate", message))
 
     async def _patch(self, action: Patch, note: Note) -> None:
         body = action.body

@@ -27,10 +27,12 @@ class PatchType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create `object`; one that exists already under the same name counts as done if it has the same owner."""
+    """Create `object`; one that exists already under the same name counts as done if it has the same owner.
+    `announce_to` is the object about which an event `SuccessfulCreate` is recorded, once the name is known."""
 
     kind: Kind
     object: Object
+    announce_to: Object | None = None
 
 
 @dataclass(frozen=True, slots=True)

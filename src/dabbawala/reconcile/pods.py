@@ -74,7 +74,7 @@ def node_name(pod: Object) -> str:
 def from_template(template: Object, owner: Object, *, prefix: str) -> Object:
     """A pod as the template says, owned by `owner`, to be named by the server after `prefix`."""
     given = template.get("metadata") or {}
-    metadata = {field: dict(given[field]) for field in ("labels", "annotations") if given.get(field)}
+    metadata: Object = {field: dict(given[field]) for field in ("labels", "annotations") if given.get(field)}
     if given.get("finalizers"):
         metadata["finalizers"] = list(given["finalizers"])
     return {

@@ -7,13 +7,14 @@ name. Source: pkg/controller/deployment/util (EqualIgnoreHash), apimachinery/pkg
 
 from __future__ import annotations
 
+import zlib
+
 import orjson
 
 from dabbawala.apimachinery.meta import Object
 
 HASH_LABEL = "pod-template-hash"
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
-_FNV_OFFSET, _FNV_PRIME = 0x811C9DC5, 0x01000193
 
 
 def without_label(template: Object, label: str) -> Object:
@@ -28,9 +29,6 @@ def equal(left: Object, right: Object, *, label: str = HASH_LABEL) -> bool:
 
 
 def hash_of(template: Object, collisions: int = 0, *, label: str = HASH_LABEL) -> str:
-    """FNV-1a of the canonical JSON and the collision count, in letters that spell no words."""
-    data = orjson.dumps(without_label(template, label), option=orjson.OPT_SORT_KEYS) + str(collisions).encode()
-    value = _FNV_OFFSET
-    for byte in data:
-        value = ((value ^ byte) * _FNV_PRIME) & 0xFFFFFFFF
-    return "".join(_SAFE[int(digit) % len(_SAFE)] for digit in str(value))
+    """32 bits of the canonical JSON and the collision count, in letters that spell no words."""
+    data = orjson.dumps(without_label(template, label), option=orjson.OPT_SORT_KEYS) + str(collisions or "").encode()
+    return "".join(_SAFE[int(digit)] for digit in str(zlib.crc32(data)))
