@@ -206,6 +206,22 @@ def _select(samples: Samples, selector: Any) -> list[Series]:
         raise QueryError(str(error)) from error
 
 
+def select(samples: Samples, text: str) -> list[Series]:
+    """The series that a selector names. Raises QueryError for anything but a selector."""
+    node = parse(text)
+    if not isinstance(node, parser.VectorSelector):
+        raise QueryError(f'invalid parameter "match[]": {text!r} is not a selector')
+    return _select(samples, node)
+
+
+def duration_ms(text: str) -> int:
+    """A duration such as `1m30s`. Raises QueryError."""
+    try:
+        return _milliseconds(parser.parse_duration(text))
+    except ValueError as error:
+        raise QueryError(f'invalid parameter "step": {error}') from error
+
+
 CARDS = {"OneToOne": "one-to-one", "ManyToOne": "many-to-one", "OneToMany": "one-to-many", "ManyToMany": "many-to-many"}
 
 
