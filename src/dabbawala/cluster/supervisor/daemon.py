@@ -1,0 +1,156 @@
+"""The control plane as a process of its own: started, found again, and ended.
+
+It outlives the terminal. Its record in RUN says pid, start time and addresses; the start time guards against another
+process that got the same pid. While it starts it reports progress, one JSON object a line, through a pipe; the pipe's
+end without "ready" means that it failed, and the log says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dabbawala.cluster.supervisor.paths import Paths
+
+START_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 20.0
+LOG_LINES_SHOWN = 15
+PROGRESS_FD = "DABBA_PROGRESS_FD"
+
+
+class StartFailed(Exception):
+    """The control plane did not come up; the message holds its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    pid: int
+    start_ticks: int
+    server: str
+    version: str
+
+    def alive(self) -> bool:
+        return start_ticks(self.pid) == self.start_ticks
+
+
+def start_ticks(pid: int) -> int | None:
+    """Start time of a live process in clock ticks since boot, from /proc/PID/stat; None for none, or a zombie."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def read(paths: Paths) -> Record | None:
+    """The running control plane's record, or None when none runs."""
+    try:
+        found = Record(**json.loads(paths.record.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if found.alive() else None
+
+
+def write(paths: Paths, server: str, version: str) -> None:
+    """Called by the control plane about itself, once its API answers."""
+    ticks = start_ticks(os.getpid())
+    assert ticks is not None
+    fresh = paths.record.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(Record(os.getpid(), ticks, server, version))))
+    fresh.replace(paths.record)
+
+
+class Progress:
+    """The control plane's end of the pipe; says nothing when nobody listens."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        text = environment.get(PROGRESS_FD)
+        self._fd = int(text) if text else None
+
+    def say(self, event: str, **facts: object) -> None:
+        if self._fd is None:
+            return
+        with contextlib.suppress(OSError):
+            os.write(self._fd, json.dumps({"event": event, **facts}).encode() + b"\n")
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def start(paths: Paths, command: list[str], heard: Callable[[dict[str, Any]], None]) -> None:
+    """Start the control plane and wait until it says "ready". Raises StartFailed with its reason."""
+    reading, writing = os.pipe()
+    log = (paths.logs / "control-plane.log").open("ab")
+    offset = log.tell()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dabbawala.cli.main", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(writing,),
+            start_new_session=True,
+            env={**os.environ, PROGRESS_FD: str(writing)},
+        )
+    finally:
+        os.close(writing)
+        log.close()
+    reason = ""
+    for event in _events(reading):
+        heard(event)
+        if event["event"] == "ready":
+            return
+        if event["event"] == "failed":
+            reason = str(event.get("reason", ""))
+    status = process.wait()
+    raise StartFailed(reason or f"it ended with status {status}; the log's last lines:\n{_tail(paths, offset)}")
+
+
+def _events(fd: int) -> Iterator[dict[str, Any]]:
+    """Lines of the pipe until its end, or for START_SECONDS_MAX."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    with os.fdopen(fd) as pipe:
+        for line in pipe:
+            yield json.loads(line)
+            if time.monotonic() > deadline:
+                raise StartFailed(f"not ready within {START_SECONDS_MAX:.0f} s; `dabba logs` shows what it is doing")
+
+
+def _tail(paths: Paths, offset: int) -> str:
+    with (paths.logs / "control-plane.log").open("rb") as log:
+        log.seek(offset)
+        lines = log.read().decode(errors="replace").splitlines()
+    return "\n".join(lines[-LOG_LINES_SHOWN:])
+
+
+def stop(record: Record) -> bool:
+    """Ask the control plane to end, and end it if it does not. True when it ended by itself."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(record.pid, signal.SIGTERM)
+    if _ended(record, STOP_SECONDS_MAX):
+        return True
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(record.pid, signal.SIGKILL)
+    _ended(record, STOP_SECONDS_MAX)
+    return False
+
+
+def _ended(record: Record, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while record.alive():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
