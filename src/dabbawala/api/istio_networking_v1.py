@@ -7,19 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-from dabbawala.api.kind import Kind
+from dabbawala.api import cells, custom_schemas, object_meta, preparation
+from dabbawala.api.kind import Column, Kind
 from dabbawala.apimachinery.meta import Object
 
 GROUP = "networking.istio.io"
+_CATEGORIES = ("istio-io", "networking-istio-io")
+_FILE = "istio_networking_v1"
 
 VIRTUAL_SERVICE = Kind(
     group=GROUP, version="v1", kind="VirtualService", plural="virtualservices", short_names=("vs",),
-    categories=("istio-io", "networking-istio-io"), subresources=frozenset({"status"}), custom=True,
+    categories=_CATEGORIES, subresources=frozenset({"status"}), custom=True,
+    open_api=partial(custom_schemas.open_api, _FILE, "VirtualService"),
+    columns=(
+        cells.NAME,
+        Column("Gateways", path=".spec.gateways", description="The gateways that should apply these routes"),
+        Column("Hosts", path=".spec.hosts", description="The destination hosts of the traffic"),
+        cells.AGE,
+    ),
+    prepare=preparation.status_apart(None), validate=object_meta.validate(),
 )  # fmt: skip
 DESTINATION_RULE = Kind(
     group=GROUP, version="v1", kind="DestinationRule", plural="destinationrules", short_names=("dr",),
-    categories=("istio-io", "networking-istio-io"), subresources=frozenset({"status"}), custom=True,
+    categories=_CATEGORIES, subresources=frozenset({"status"}), custom=True,
+    open_api=partial(custom_schemas.open_api, _FILE, "DestinationRule"),
+    columns=(
+        cells.NAME,
+        Column("Host", path=".spec.host", description="The name of a service from the service registry"),
+        cells.AGE,
+    ),
+    prepare=preparation.status_apart(None), validate=object_meta.validate(),
 )  # fmt: skip
 
 

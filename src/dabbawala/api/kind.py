@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from dabbawala.apimachinery.meta import Object
+from dabbawala.apimachinery.schema import Schema, of_kind
 from dabbawala.apimachinery.status import FieldError
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -69,7 +71,7 @@ class Kind:
     returns what is wrong. All three are pure and are not called for subresources (a write to `status`
     replaces the status and nothing else). `schema` names a definition of the published OpenAPI, such as
     `io.k8s.api.apps.v1.Deployment`, or is empty when `open_api()` gives the OpenAPI v3 schema itself, without
-    references (CRDs, ours).
+    references other than to built-in definitions (CRDs, ours). `schema_of(kind)` reads either.
 
     A kind with `stored_as` is another view of that kind: it is kept under the other's resource name, in the
     other's form; `to_stored` and `from_stored` translate (they return a new object and leave their argument alone).
@@ -131,3 +133,9 @@ class Kind:
 
     def __repr__(self) -> str:
         return f"Kind({self.api_version} {self.kind})"
+
+
+@lru_cache(maxsize=512)
+def schema_of(kind: Kind) -> Schema | None:
+    """The kind's schema; None where it declares none and anything is allowed."""
+    return of_kind(kind.schema, kind.open_api() if kind.open_api else None)
