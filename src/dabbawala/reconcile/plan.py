@@ -9,20 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
-
-
-class PatchType(StrEnum):
-    """Content types of PATCH. Source: apimachinery/pkg/types."""
-
-    JSON = "application/json-patch+json"
-    MERGE = "application/merge-patch+json"
-    STRATEGIC = "application/strategic-merge-patch+json"
-    APPLY = "application/apply-patch+yaml"
+from dabbawala.apimachinery.patch_type import PatchType as PatchType
 
 
 @dataclass(frozen=True, slots=True)

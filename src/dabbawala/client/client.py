@@ -1,0 +1,222 @@
+"""The API client: ordinary calls on any Kubernetes, over whatever transport it is given.
+
+Objects are plain JSON both ways. Every failure is a `StatusError`: the server's own Status, or `ServiceUnavailable`
+when there was no answer. Nothing is retried here; whoever retries knows why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from dabbawala.api.kind import Kind
+from dabbawala.apimachinery import meta, status
+from dabbawala.apimachinery.meta import Object
+from dabbawala.apimachinery.patch_type import PatchType
+from dabbawala.client.transport import Response, Transport
+
+Query = list[tuple[str, str]]
+JSON_HEADERS = {"accept": "application/json"}
+PAGE_SIZE = 500
+LINE_BYTES_MAX = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectList:
+    """One page, or all pages, of a list; `resource_version` is that of the first page."""
+
+    items: list[Object]
+    resource_version: str
+    continue_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """`type` is ADDED, MODIFIED, DELETED or BOOKMARK; an ERROR event is raised as its StatusError."""
+
+    type: str
+    object: Object
+
+
+class Client:
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    async def close(self) -> None:
+        await self.transport.close()
+
+    async def raw(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        """One call, answered as a stream. Raises StatusError for a status of 400 and above."""
+        response = await self.transport.request(
+            method, path, query=query or (), headers=headers or JSON_HEADERS, body=body
+        )
+        if response.status >= 400:
+            raise _error(response.status, await response.read())
+        return response
+
+    async def _call(
+        self, method: str, path: str, query: Query, body: Any = None, content_type: str = "application/json"
+    ) -> Object:
+        headers = dict(JSON_HEADERS)
+        payload = b""
+        if body is not None:
+            headers["content-type"] = content_type
+            payload = orjson.dumps(body)
+        response = await self.raw(method, path, query=query, body=payload, headers=headers)
+        answer: Object = orjson.loads(await response.read())
+        return answer
+
+    async def get(self, kind: Kind, name: str, namespace: str = "", *, subresource: str = "") -> Object:
+        return await self._call("GET", kind.path(namespace, name, subresource), [])
+
+    async def list(
+        self, kind: Kind, namespace: str | None = None, *, label_selector: str = "", field_selector: str = ""
+    ) -> ObjectList:
+        """All pages. The items carry apiVersion and kind, which servers leave out of lists."""
+        items: list[Object] = []
+        token, version = "", ""
+        while True:
+            query = _present(limit=str(PAGE_SIZE), labelSelector=label_selector, fieldSelector=field_selector)
+            page = await self._call("GET", kind.path(namespace or ""), [*query, *_present(**{"continue": token})])
+            version = version or meta.resource_version(page)
+            items.extend(
+                {"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page.get("items") or ()
+            )
+            token = str((page.get("metadata") or {}).get("continue") or "")
+            if not token:
+                return ObjectList(items, version)
+
+    async def watch(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        resource_version: str = "",
+        send_initial_events: bool = False,
+        allow_bookmarks: bool = True,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncIterator[WatchEvent]:
+        """Events until the server ends the watch. Raises StatusError (Expired for a version that is forgotten)."""
+        query = _present(
+            watch="true",
+            resourceVersion=resource_version,
+            allowWatchBookmarks="true" if allow_bookmarks else "",
+            sendInitialEvents="true" if send_initial_events else "",
+            resourceVersionMatch="NotOlderThan" if send_initial_events else "",
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+        )
+        response = await self.raw("GET", kind.path(namespace or ""), query=query)
+        try:
+            async for line in _lines(response):
+                event = orjson.loads(line)
+                if event["type"] == "ERROR":
+                    raise status.from_status(event["object"])
+                yield WatchEvent(event["type"], event["object"])
+        finally:
+            await response.close()
+
+    async def create(
+        self,
+        kind: Kind,
+        obj: Object,
+        namespace: str = "",
+        *,
+        field_manager: str = "",
+        subresource: str = "",
+        name: str = "",
+    ) -> Object:
+        """`subresource` and `name` serve creations below an object, such as a token of a ServiceAccount."""
+        space = namespace or meta.namespace(obj)
+        path = kind.path(space, name, subresource)
+        return await self._call("POST", path, _present(fieldManager=field_manager), obj)
+
+    async def update(self, kind: Kind, obj: Object, subresource: str = "", *, field_manager: str = "") -> Object:
+        path = kind.path(meta.namespace(obj), meta.name(obj), subresource)
+        return await self._call("PUT", path, _present(fieldManager=field_manager), obj)
+
+    async def patch(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str,
+        body: Any,
+        *,
+        type: PatchType = PatchType.MERGE,
+        subresource: str = "",
+        field_manager: str = "",
+        force: bool = False,
+    ) -> Object:
+        query = _present(fieldManager=field_manager, force="true" if force else "")
+        return await self._call("PATCH", kind.path(namespace, name, subresource), query, body, str(type))
+
+    async def apply(self, kind: Kind, obj: Object, *, field_manager: str, force: bool = True) -> Object:
+        """Server-side apply: the fields in `obj` become ours, the object is made where there is none."""
+        whole = {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
+        name, namespace = meta.name(obj), meta.namespace(obj)
+        return await self.patch(
+            kind, name, namespace, whole, type=PatchType.APPLY, field_manager=field_manager, force=force
+        )
+
+    async def delete(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str = "",
+        *,
+        uid: str = "",
+        grace_period_seconds: int | None = None,
+        propagation_policy: str = "",
+    ) -> Object:
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        if grace_period_seconds is not None:
+            options["gracePeriodSeconds"] = grace_period_seconds
+        if propagation_policy:
+            options["propagationPolicy"] = propagation_policy
+        return await self._call("DELETE", kind.path(namespace, name), [], options)
+
+    async def evict(self, name: str, namespace: str) -> Object:
+        """Raises TooManyRequests when a PodDisruptionBudget says not now."""
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+        return await self._call("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", [], body)
+
+
+def _present(**parameters: str) -> Query:
+    return [(name, value) for name, value in parameters.items() if value]
+
+
+def _error(code: int, body: bytes) -> status.StatusError:
+    """The server's Status, or one made from whatever a proxy in between answered."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = {"message": body.decode(errors="replace").strip()[:500] or f"HTTP {code}"}
+    if not isinstance(found, dict):
+        found = {"message": str(found)}
+    return status.from_status({"code": code, **found} if found.get("kind") == "Status" else {**found, "code": code})
+
+
+async def _lines(response: Response) -> AsyncIterator[bytes]:
+    """Whole lines of a stream. Raises ServiceUnavailable for a line that has no end in sight."""
+    rest = b""
+    async for chunk in response.body:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+        if len(rest) > LINE_BYTES_MAX:
+            raise status.ServiceUnavailable(f"a watch event longer than {LINE_BYTES_MAX} bytes")
