@@ -8,13 +8,14 @@ other address is dialled directly.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
 import aiohttp
 from yarl import URL
 
+from dabbawala.apimachinery.status import ServiceUnavailable
 from dabbawala.client.transport import Transport
 
 SUFFIXES = (".svc.cluster.local.", ".svc.cluster.local", ".svc")
@@ -85,7 +86,7 @@ class Dialer:
                 return await self._direct(method, target, headers or {}, body)
         except TimeoutError:
             raise DialFailed(f"{method} {url}: no answer within {timeout_seconds:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, ServiceUnavailable) as error:
             raise DialFailed(f"{method} {url}: {error or type(error).__name__}") from error
 
     async def _direct(self, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -93,7 +94,7 @@ class Dialer:
             self._session = aiohttp.ClientSession()
         async with self._session.request(method, url, headers=headers, data=body or None) as answer:
             received = {name.lower(): value for name, value in answer.headers.items()}
-            return Answer(answer.status, received, await answer.read())
+            return Answer(answer.status, received, await _bounded(answer.content.iter_any()))
 
     async def _proxied(
         self, method: str, url: URL, service: ServiceAddress, headers: Mapping[str, str], body: bytes
@@ -103,4 +104,16 @@ class Dialer:
         response = await self._transport.request(
             method, path, query=list(url.query.items()), headers=dict(headers), body=body
         )
-        return Answer(response.status, response.headers, await response.read())
+        try:
+            return Answer(response.status, response.headers, await _bounded(response.body))
+        finally:
+            await response.close()
+
+
+async def _bounded(chunks: AsyncIterator[bytes]) -> bytes:
+    body = b""
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            raise ValueError(f"the answer has more than {ANSWER_BYTES_MAX} bytes")
+    return body

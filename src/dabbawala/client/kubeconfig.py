@@ -1,7 +1,8 @@
 """Reading a kubeconfig: where the API server is, and who we are to it.
 
 Understood: `$KUBECONFIG` (several files, the first that names a thing wins), inline or file certificates, tokens,
-token files, basic TLS settings, and being inside a pod. Exec plugins are refused with the reason. Source: client-go clientcmd.
+token files, basic TLS settings, and being inside a pod. Exec plugins are refused with the reason.
+Source: client-go clientcmd.
 """
 
 from __future__ import annotations
