@@ -142,8 +142,8 @@ def _update(spec: Object, old: Object) -> Errors:
     conditions = (old.get("status") or {}).get("conditions") or ()
     if any(item.get("type") == "Established" and item.get("status") == "True" for item in conditions):
         yield from object_meta.immutable(spec.get("scope"), before.get("scope"), "spec.scope")
-        kinds = ((item.get("names") or {}).get("kind") for item in (spec, before))
-        yield from object_meta.immutable(*kinds, "spec.names.kind")
+        kind, was = ((item.get("names") or {}).get("kind") for item in (spec, before))
+        yield from object_meta.immutable(kind, was, "spec.names.kind")
     served = {version.get("name") for version in spec.get("versions") or ()}
     for index, stored in enumerate((old.get("status") or {}).get("storedVersions") or ()):
         if stored not in served:

@@ -100,6 +100,10 @@ def _template(obj: Object) -> Object:
     return (spec(obj).get("template") or {}).get("spec") or {}
 
 
-CONTAINERS = column("Containers", lambda obj: joined(item["name"] for item in _template(obj)["containers"]), wide=True)
-IMAGES = column("Images", lambda obj: joined(item["image"] for item in _template(obj)["containers"]), wide=True)
+def _each_container(field: str) -> Callable[[Object], object]:
+    return lambda obj: joined(item.get(field, "") for item in _template(obj).get("containers") or ())
+
+
+CONTAINERS = column("Containers", _each_container("name"), wide=True)
+IMAGES = column("Images", _each_container("image"), wide=True)
 SELECTOR = column("Selector", lambda obj: selector(spec(obj).get("selector")), wide=True)

@@ -42,18 +42,6 @@ class Scale:
     label_selector: str = ".spec.selector"
 
 
-@dataclass(frozen=True, slots=True)
-class Subresource:
-    """What discovery says of a subresource: the kind it takes or gives (empty group and version: those of its
-    parent), and its verbs."""
-
-    name: str
-    kind: str
-    verbs: tuple[str, ...]
-    group: str = ""
-    version: str = ""
-
-
 def _nothing(obj: Object) -> None:
     return None
 
@@ -76,7 +64,7 @@ class Kind:
     A kind with `stored_as` is another view of that kind: it is kept under the other's resource name, in the
     other's form; `to_stored` and `from_stored` translate (they return a new object and leave their argument alone).
     `custom` kinds behave as custom resources do: unknown fields are pruned, no strategic merge patch.
-    A kind whose only verb is `create` is a question (TokenReview): it is answered, never stored.
+    A kind that cannot be watched is answered when asked and never stored (TokenReview, NodeMetrics).
     """
 
     group: str
@@ -118,7 +106,8 @@ class Kind:
 
     @property
     def is_stored(self) -> bool:
-        return self.verbs != ("create",)
+        """Whatever cannot be watched is answered when asked, never stored: reviews, metrics."""
+        return "watch" in self.verbs
 
     @property
     def list_kind(self) -> str:

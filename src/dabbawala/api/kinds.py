@@ -19,6 +19,7 @@ from dabbawala.api import (
     discovery_v1,
     events_v1,
     istio_networking_v1,
+    metrics_v1beta1,
     node_v1,
     policy_v1,
     rbac_v1,
@@ -44,6 +45,7 @@ KINDS: tuple[Kind, ...] = (
     *discovery_v1.KINDS,
     *argoproj_v1alpha1.KINDS,
     *istio_networking_v1.KINDS,
+    *metrics_v1beta1.KINDS,
 )
 
 
