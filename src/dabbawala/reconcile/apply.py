@@ -214,10 +214,18 @@ def _alike(first: Action, other: Action) -> bool:
 
 
 async def _all(writes: Iterator[Any]) -> None:
-    """Wait for all of them, then raise the first failure: nothing may still be in flight when the loop plans anew."""
-    for outcome in await asyncio.gather(*writes, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
+    """Wait for all of them, then raise the worst failure: nothing may still be in flight when the loop plans anew,
+    and a lost answer must not be hidden by a refusal beside it."""
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    if failures:
+        raise min(failures, key=_mildness)
+
+
+def _mildness(failure: BaseException) -> int:
+    if not isinstance(failure, Exception):
+        return 0
+    return 1 if isinstance(failure, LostAnswer) else 2
 
 
 def same_owner(found: Object, wanted: Object) -> bool:

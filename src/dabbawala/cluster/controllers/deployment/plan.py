@@ -92,7 +92,9 @@ def _recreate(turn: _Turn, observed: Observed) -> Plan:
     """All old pods must be gone, not just going, before the first new one is made."""
     emptied = [scaling.Size(item, 0) for item in turn.old if scaling.size(item) > 0]
     revision = _revision(turn) if turn.new is not None else ()
-    running = any(not pods.is_finished(pod) for item in turn.old for pod in observed.pods.get(meta.uid(item), ()))
+    running = not all(map(revisions.is_empty, turn.old)) or any(
+        not pods.is_finished(pod) for item in turn.old for pod in observed.pods.get(meta.uid(item), ())
+    )
     if emptied or running:
         return _report(turn, (*revision, *_write(turn.deployment, emptied)))
     if turn.new is None:

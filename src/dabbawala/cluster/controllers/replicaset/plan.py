@@ -47,7 +47,8 @@ def _scale(desired: Object, active: Sequence[Object], related: Sequence[Object],
         return (Create(core_v1.POD, pod, announce_to=desired),) * min(missing, LARGEST_BURST)
     if missing == 0:
         return ()
-    surplus = deletion_order(active, related, now)[: min(-missing, LARGEST_BURST)]
+    min_ready = int(desired["spec"].get("minReadySeconds") or 0)
+    surplus = deletion_order(active, related, now, min_ready_seconds=min_ready)[: min(-missing, LARGEST_BURST)]
     deletions = (Delete(core_v1.POD, meta.key(pod), uid=meta.uid(pod)) for pod in surplus)
     events = (Record(desired, "SuccessfulDelete", f"Deleted pod: {meta.name(pod)}") for pod in surplus)
     return (*deletions, *events)

@@ -18,9 +18,12 @@ DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
-def deletion_order(active: Iterable[Object], related: Sequence[Object], now: datetime) -> list[Object]:
-    """All of `active`, the first to be deleted first: not on a node, not running, not ready, cheap, doubled up on a
-    node, ready for a short time, often restarted, young."""
+def deletion_order(
+    active: Iterable[Object], related: Sequence[Object], now: datetime, *, min_ready_seconds: int = 0
+) -> list[Object]:
+    """All of `active`, the first to be deleted first: not on a node, not running, not ready, not yet available (a
+    criterion that Kubernetes lacks: it may take an available pod before one that does not count yet), cheap, doubled
+    up on a node, ready for a short time, often restarted, young."""
     crowd = Counter(pods.node_name(pod) for pod in related if pods.node_name(pod))
 
     def rank(pod: Object) -> tuple[object, ...]:
@@ -29,6 +32,7 @@ def deletion_order(active: Iterable[Object], related: Sequence[Object], now: dat
             bool(node),
             _PHASES.get(pods.phase(pod), 2),
             pods.is_ready(pod),
+            pods.is_available(pod, min_ready_seconds, now),
             _cost(pod),
             -crowd[node],
             _age_class(pods.ready_since(pod), now),

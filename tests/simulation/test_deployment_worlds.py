@@ -1,0 +1,50 @@
+"""Deployment and ReplicaSet in seeded worlds with late reads, lost watches, conflicts, lost answers and crashes."""
+
+from __future__ import annotations
+
+import pytest
+
+from dabbawala.reconcile.own_writes import OwnWrites
+from tests.simulation.deployments import DeploymentWorld
+
+SEEDS = range(1000)
+SOAK_SEEDS = range(1000, 10_000)
+
+
+async def live(seed: int) -> DeploymentWorld:
+    world = DeploymentWorld(seed)
+    try:
+        await world.live()
+    except AssertionError as broken:
+        raise AssertionError(f"seed {seed}: {broken}") from broken
+    return world
+
+
+@pytest.mark.parametrize("chunk", range(10))
+async def test_the_laws_hold_in_every_world(chunk: int) -> None:
+    for seed in SEEDS[chunk::10]:
+        await live(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+async def test_the_laws_hold_in_ten_thousand_worlds() -> None:
+    for seed in SOAK_SEEDS:
+        await live(seed)
+
+
+async def test_a_seed_replays_exactly() -> None:
+    first, second = await live(7), await live(7)
+    assert first.world.store.objects == second.world.store.objects
+    assert first.world.events == second.world.events
+
+
+async def test_worlds_break_when_controllers_do_not_wait_for_their_own_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OwnWrites, "park", lambda self, key: False)
+    broken = 0
+    for seed in range(60):
+        try:
+            await live(seed)
+        except AssertionError:
+            broken += 1
+    assert broken >= 5, "the laws do not notice what they are there for"
