@@ -55,6 +55,7 @@ Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 class Admission:
     """A write on its way in. `object` (None on DELETE) is a private copy: mutating plugins change it in place.
     `old` is the stored object (None on CREATE) and must not be changed. `options` are the Create/Update/DeleteOptions.
+    `releases` are called once the write is stored or refused: what was reserved for it (an address) is let go of then.
     """
 
     operation: Operation
@@ -68,6 +69,7 @@ class Admission:
     dry_run: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    releases: list[Callable[[], None]] = field(default_factory=list)
 
 
 class Mutator(Protocol):

@@ -68,7 +68,8 @@ _EMPTY = Query()
 class Request:
     """`path` is as sent, still percent-encoded, without the query. Header names are lower-case; repeated headers
     are joined by a comma. `user` is set by authentication, or by a trusted in-process caller beforehand.
-    `warnings` become `Warning: 299` headers. `annotations` end in the audit record."""
+    `warnings` become `Warning: 299` headers. `annotations` end in the audit record. `long_running`
+    requests (watches, logs, streams, proxies) are not timed."""
 
     method: str
     path: str
@@ -80,6 +81,7 @@ class Request:
     user: User | None = None
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
+    long_running: bool = False
 
     def header(self, name: str, default: str = "") -> str:
         return self.headers.get(name, default)

@@ -1,0 +1,225 @@
+"""The API server: one coroutine from request to response, whoever carried the request.
+
+authenticate -> resolve -> authorize -> limit -> serve -> audit
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+from dabbawala.api.kind import Kind
+from dabbawala.apimachinery import status
+from dabbawala.apimachinery.clock import Clock, SystemClock
+from dabbawala.apimachinery.status import StatusError
+from dabbawala.client.client import Client
+from dabbawala.cluster.apiserver import memory, response, rest, routes
+from dabbawala.cluster.apiserver.core import Call, Core, Plugins
+from dabbawala.cluster.apiserver.plugins import Attributes, Decision, Endpoint, Exchange
+from dabbawala.cluster.apiserver.request import ANONYMOUS, LOOPBACK, Request, User
+from dabbawala.cluster.apiserver.resources import KindSet
+from dabbawala.cluster.apiserver.response import Response
+from dabbawala.cluster.apiserver.routes import Target
+from dabbawala.cluster.apiserver.watches import Ticker
+from dabbawala.cluster.store import errors
+from dabbawala.cluster.store.store import Store
+
+log = logging.getLogger("dabbawala.apiserver")
+
+READS_IN_FLIGHT = 400
+WRITES_IN_FLIGHT = 200
+MAX_BODY = 3 << 20  # bytes
+_READ_VERBS = frozenset({"get", "list"})
+_LONG_RUNNING = frozenset({"log", "exec", "attach", "portforward", "proxy"})
+_ALLOWED = Decision(True)
+
+
+class APIServer:
+    """Serves a store. Enter it (`async with`) or call `close`; it does not close its store unless it made it."""
+
+    def __init__(self, core: Core, plugins: Plugins | None = None) -> None:
+        self.core = core
+        self.plugins = plugins or Plugins()
+        self._ticker = Ticker(core.clock)
+        self._reads = 0
+        self._writes = 0
+        self._owns_store = False
+        self._first_namespaces: tuple[str, ...] = ()
+        prefixes = [path for path in self.plugins.endpoints if path.endswith("/") and path != "/"]
+        self._prefixes = sorted(prefixes, key=len, reverse=True)
+
+    @classmethod
+    def in_memory(
+        cls,
+        kinds: Iterable[Kind],
+        *,
+        clock: Clock | None = None,
+        randomness: random.Random | None = None,
+        plugins: Callable[[Core], Plugins] | None = None,
+        namespaces: Iterable[str] = ("default", "kube-system", "kube-public", "kube-node-lease"),
+    ) -> APIServer:
+        """A server over a store without a file, with these namespaces in it. Without plugins everybody may do
+        everything. For tests and simulations; enter it before use."""
+        clock = clock or SystemClock()
+        core = Core(Store.in_memory(clock=clock), KindSet(kinds), clock, randomness)
+        server = cls(core, plugins(core) if plugins else None)
+        server._owns_store = True
+        server._first_namespaces = tuple(namespaces)
+        return server
+
+    async def __aenter__(self) -> Self:
+        kind = self.core.kinds.of("v1", "Namespace")
+        if kind is not None:
+            client = self.client()
+            for name in self._first_namespaces:
+                await client.create(kind, {"metadata": {"name": name}})
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._ticker.close()
+        if self._owns_store:
+            await self.core.store.close()
+
+    def transport(self, user: User | None = LOOPBACK, *, token: str = "") -> memory.InMemoryTransport:
+        """The way in without a network, as `user`, or by a bearer token that goes through authentication."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return memory.InMemoryTransport(self.handle, None if token else user, headers)
+
+    def client(self, user: User | None = LOOPBACK, *, token: str = "") -> Client:
+        return Client(self.transport(user, token=token))
+
+    # The request path --------------------------------------------------------------------------------------------
+
+    async def handle(self, request: Request) -> Response:
+        """Serve one request. Every failure is an answer with a Status; only cancellation passes through."""
+        received = self.core.clock.monotonic()
+        target: Target | None = None
+        decision: Decision | None = None
+        try:
+            await self._authenticate(request)
+            target = routes.resolve(request, self.core.kinds)
+            decision = self._authorize(request, target)
+            answer = await (self._resource(request, target) if target else self._endpoint(request))
+        except StatusError as error:
+            answer = response.failure(error)
+        except errors.StoreError as error:
+            answer = response.failure(_of_store(error))
+        except Exception as error:
+            log.exception("%s %s failed", request.method, request.path)
+            answer = response.failure(status.InternalError(f"an error on the server: {error!r}"))
+        if request.warnings:
+            answer.headers["warning"] = ", ".join(f"299 - {_quoted(text)}" for text in request.warnings)
+        if self.plugins.audit is not None:
+            finished = self.core.clock.monotonic()
+            self.plugins.audit(Exchange(request, target, answer.status, received, finished, decision))
+        return answer
+
+    async def _authenticate(self, request: Request) -> None:
+        if request.user is None:
+            for authenticator in self.plugins.authenticators:
+                request.user = await authenticator.authenticate(request)
+                if request.user is not None:
+                    break
+            else:
+                request.user = ANONYMOUS
+        if self.plugins.impersonation is not None:
+            request.user = await self.plugins.impersonation(request, request.user)
+
+    def _authorize(self, request: Request, target: Target | None) -> Decision:
+        authorizer = self.plugins.authorizer
+        if authorizer is None:
+            return _ALLOWED
+        wanted = attributes(request, target)
+        decision = authorizer.authorize(wanted)
+        if not decision.allowed:
+            raise forbidden(wanted, decision)
+        return decision
+
+    async def _resource(self, request: Request, target: Target) -> Response:
+        call = Call(self.core, self.plugins, request, target)
+        if target.verb == "watch" or target.subresource in _LONG_RUNNING:
+            request.long_running = True
+            return await rest.serve(call, self._ticker)
+        if target.verb in _READ_VERBS:
+            if self._reads >= READS_IN_FLIGHT:
+                raise _too_many()
+            self._reads += 1
+            try:
+                return await rest.serve(call, self._ticker)
+            finally:
+                self._reads -= 1
+        if self._writes >= WRITES_IN_FLIGHT:
+            raise _too_many()
+        if len(request.body) > MAX_BODY:
+            raise status.RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY}")
+        self._writes += 1
+        try:
+            return await rest.serve(call, self._ticker)
+        finally:
+            self._writes -= 1
+
+    async def _endpoint(self, request: Request) -> Response:
+        found = self._find_endpoint(request.path)
+        if found is None:
+            raise status.NotFound("the server could not find the requested resource")
+        return await found(request)
+
+    def _find_endpoint(self, path: str) -> Endpoint | None:
+        exact = self.plugins.endpoints.get(path) or self.plugins.endpoints.get(path.rstrip("/") or "/")
+        if exact is not None:
+            return exact
+        return next((self.plugins.endpoints[prefix] for prefix in self._prefixes if path.startswith(prefix)), None)
+
+
+def attributes(request: Request, target: Target | None) -> Attributes:
+    """What a request wants to do, as authorisation sees it."""
+    user = request.user or ANONYMOUS
+    if target is None:
+        return Attributes(user, request.method.lower(), path=request.path.rstrip("/") or "/")
+    kind = target.kind
+    name = target.name
+    if not name and request.query.pairs and target.verb in ("list", "watch", "deletecollection"):
+        name = routes.single_name(request.query)
+    return Attributes(
+        user, target.verb, kind.group, kind.version, kind.plural, target.subresource, target.namespace, name
+    )
+
+
+def forbidden(wanted: Attributes, decision: Decision) -> status.Forbidden:
+    """The sentence that kubectl shows. Source: apiserver/pkg/endpoints/handlers/responsewriters/errors.go."""
+    why = f": {decision.reason}" if decision.reason else ""
+    who = f'User "{wanted.user.name}" cannot {wanted.verb}'
+    if wanted.path:
+        return status.Forbidden(f'forbidden: {who} path "{wanted.path}"{why}')
+    resource = f"{wanted.resource}.{wanted.group}" if wanted.group else wanted.resource
+    part = f"{wanted.resource}/{wanted.subresource}" if wanted.subresource else wanted.resource
+    where = f'in the namespace "{wanted.namespace}"' if wanted.namespace else "at the cluster scope"
+    named = f' "{wanted.name}"' if wanted.name else ""
+    message = f'{resource}{named} is forbidden: {who} resource "{part}" in API group "{wanted.group}" {where}{why}'
+    details = {"name": wanted.name, "group": wanted.group, "kind": wanted.resource}
+    return status.Forbidden(message, details={key: value for key, value in details.items() if value})
+
+
+def _too_many() -> status.TooManyRequests:
+    return status.too_many_requests("Too many requests, please try again later.", 1)
+
+
+def _of_store(error: errors.StoreError) -> StatusError:
+    if isinstance(error, errors.Compacted):
+        return status.Expired(str(error))
+    if isinstance(error, errors.Closed):
+        return status.ServiceUnavailable("the API server is shutting down")
+    return status.InternalError(str(error))
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    return f'"{escaped}"'

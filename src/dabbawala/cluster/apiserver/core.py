@@ -1,0 +1,111 @@
+"""What every part of the API server is handed: the state, the plugins, and the call being served."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dabbawala.api.kind import Kind
+from dabbawala.apimachinery import status
+from dabbawala.apimachinery.clock import Clock
+from dabbawala.cluster.apiserver import objects
+from dabbawala.cluster.apiserver.objects import Objects
+from dabbawala.cluster.apiserver.plugins import (
+    Audit,
+    Authenticator,
+    Authorizer,
+    BodyDecoder,
+    Endpoint,
+    Mutator,
+    Negotiator,
+    SubresourceHandler,
+    Validator,
+)
+from dabbawala.cluster.apiserver.request import ANONYMOUS, Request, User
+from dabbawala.cluster.apiserver.resources import KindSet
+from dabbawala.cluster.apiserver.routes import Target
+from dabbawala.cluster.store.entry import Key
+from dabbawala.cluster.store.store import Store
+
+_NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_SUFFIX = 5
+_LONGEST_BASE = 63 - _SUFFIX
+
+
+class Core:
+    """State shared by the request path and the plugins."""
+
+    def __init__(self, store: Store, kinds: KindSet, clock: Clock, randomness: random.Random | None = None) -> None:
+        self.store = store
+        self.kinds = kinds
+        self.clock = clock
+        self.random = randomness or random.SystemRandom()
+        self.objects = Objects(store)
+
+    def new_uid(self) -> str:
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def generate_name(self, base: str) -> str:
+        """`base` and five letters that spell no words. Source: apiserver/pkg/storage/names."""
+        return base[:_LONGEST_BASE] + "".join(self.random.choices(_NAME_ALPHABET, k=_SUFFIX))
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """Everything that plugs into the request path; see DESIGN.md."""
+
+    authenticators: Sequence[Authenticator] = ()
+    impersonation: Callable[[Request, User], Awaitable[User]] | None = None
+    authorizer: Authorizer | None = None
+    mutators: Sequence[Mutator] = ()
+    validators: Sequence[Validator] = ()
+    audit: Audit | None = None
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    subresources: Mapping[tuple[str, str], SubresourceHandler] = field(default_factory=dict)
+    decoders: Mapping[str, BodyDecoder] = field(default_factory=dict)
+    negotiator: Negotiator | None = None
+
+
+@dataclass(slots=True)
+class Call:
+    """One authorised request for a resource."""
+
+    core: Core
+    plugins: Plugins
+    request: Request
+    target: Target
+
+    @property
+    def kind(self) -> Kind:
+        return self.target.kind
+
+    @property
+    def user(self) -> User:
+        return self.request.user or ANONYMOUS
+
+    @property
+    def namespace(self) -> str:
+        """Empty for cluster-scoped kinds, and for all namespaces."""
+        return self.target.namespace if self.target.kind.namespaced else ""
+
+    @property
+    def key(self) -> Key:
+        return objects.key_of(self.target.kind, self.target.namespace, self.target.name)
+
+    @property
+    def dry_run(self) -> bool:
+        given = self.request.query.all("dryRun")
+        if any(value != "All" for value in given):
+            raise status.BadRequest(f'dryRun: Unsupported value: {given}: supported values: "All"')
+        return bool(given)
+
+    @property
+    def field_manager(self) -> str:
+        """As given, else the program's name from its User-Agent."""
+        given = self.request.query.get("fieldManager")
+        return given or self.request.header("user-agent").partition("/")[0][:128] or "unknown"
+
+    def not_found(self) -> status.NotFound:
+        return status.not_found(self.kind.plural, self.target.name, self.kind.group)

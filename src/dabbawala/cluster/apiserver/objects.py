@@ -1,0 +1,115 @@
+"""Reading the cluster's state from inside the API server: in memory, synchronous, always the newest.
+
+Objects are kept as the JSON bytes that clients get, with apiVersion and kind first. A kind that is another view of a
+stored one (events.k8s.io, a second version of a custom kind) is translated on the way out and in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+
+from dabbawala.api.kind import Kind
+from dabbawala.apimachinery.meta import Object
+from dabbawala.cluster.store.entry import Entry, Key
+from dabbawala.cluster.store.store import Store
+
+
+def resource_of(kind: Kind) -> str:
+    """The name under which objects of this kind are stored."""
+    return kind.store_resource
+
+
+def key_of(kind: Kind, namespace: str, name: str) -> Key:
+    return Key(resource_of(kind), namespace if kind.namespaced else "", name)
+
+
+@lru_cache(maxsize=4096)
+def _head(kind: Kind) -> bytes:
+    return b'{"apiVersion":"%s","kind":"%s",' % (kind.api_version.encode(), kind.kind.encode())
+
+
+def shown(kind: Kind, body: bytes) -> bytes:
+    """A stored body as this kind shows it: itself, unless the kind is another view or version."""
+    if body.startswith(_head(kind)):
+        return body
+    return orjson.dumps(parsed(kind, body))
+
+
+def parsed(kind: Kind, body: bytes) -> Object:
+    """A private copy of a stored body, in this kind's form."""
+    obj: Object = orjson.loads(body)
+    if kind.from_stored is not None:
+        obj = kind.from_stored(obj)
+    obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
+    return obj
+
+
+def encoded(kind: Kind, obj: Object) -> bytes:
+    """The bytes to store for an object of this kind."""
+    stored = kind.to_stored(obj) if kind.to_stored is not None else obj
+    kept = kind.stored_as or kind
+    head = {"apiVersion": kept.api_version, "kind": kept.kind, "metadata": stored.get("metadata") or {}}
+    return orjson.dumps({**head, **stored, "apiVersion": kept.api_version, "kind": kept.kind})
+
+
+class View(NamedTuple):
+    """What selectors look at, read out of a body once and kept with its entry."""
+
+    labels: Mapping[str, str]
+    fields: Mapping[str, str]
+
+
+def view(kind: Kind, entry: Entry) -> View:
+    """Labels and selectable fields of an entry. Views of kinds that share a resource are not kept."""
+    if kind.stored_as is not None:
+        return _read(kind, entry)
+    if entry.view is None:
+        entry.view = _read(kind, entry)
+    found: View = entry.view
+    return found
+
+
+def _read(kind: Kind, entry: Entry) -> View:
+    obj = parsed(kind, entry.body)
+    fields = {path: _text(obj, where or path) for path, where in kind.selectable_fields.items()}
+    fields["metadata.name"], fields["metadata.namespace"] = entry.key.name, entry.key.namespace
+    return View(obj["metadata"].get("labels") or {}, fields)
+
+
+def _text(obj: Object, path: str) -> str:
+    value: Any = obj
+    for part in path.strip(".").split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Objects:
+    """What plugins read. Every object handed out is a private copy."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, resource: str, namespace: str, name: str) -> Object | None:
+        """By `Kind.resource`, e.g. `get("deployments.apps", "default", "web")`; namespace "" if cluster-scoped."""
+        entry = self._store.get(Key(resource, namespace, name))
+        return orjson.loads(entry.body) if entry else None
+
+    def exists(self, resource: str, namespace: str, name: str) -> bool:
+        return self._store.get(Key(resource, namespace, name)) is not None
+
+    def list(self, resource: str, namespace: str = "") -> Iterator[Object]:
+        for entry in self._store.list(resource, namespace):
+            yield orjson.loads(entry.body)
+
+    def changed(self, resource: str) -> int:
+        """The revision of the last change of that resource: what is derived from it can be cached by this number."""
+        return self._store.changed(resource)
+
+    def count(self, resource: str) -> int:
+        return self._store.count(resource)

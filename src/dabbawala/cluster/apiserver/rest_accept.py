@@ -1,0 +1,74 @@
+"""What every write passes between decoding and storage: defaults, admission, preparation, validation.
+
+    default -> built-in mutators -> plugged-in mutators -> default -> prepare -> validate -> validators
+
+Defaults run twice, because a mutator may add what has defaults of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from dabbawala.apimachinery import meta, status
+from dabbawala.apimachinery.meta import Object
+from dabbawala.apimachinery.status import FieldError
+from dabbawala.cluster.apiserver import admission as built_in
+from dabbawala.cluster.apiserver import rest_fields
+from dabbawala.cluster.apiserver.core import Call
+from dabbawala.cluster.apiserver.plugins import Admission, Operation
+
+
+def admission_of(call: Call, operation: Operation, new: Object | None, old: Object | None) -> Admission:
+    options = {"dryRun": ["All"] if call.dry_run else []}
+    return Admission(
+        operation=operation,
+        kind=call.kind,
+        namespace=call.target.namespace,
+        name=meta.name(new or old or {}) or call.target.name,
+        user=call.user,
+        object=new,
+        old=old,
+        subresource=call.target.subresource,
+        dry_run=call.dry_run,
+        options=options,
+        warnings=call.request.warnings,
+    )
+
+
+@asynccontextmanager
+async def accepted(call: Call, new: Object, old: Object | None) -> AsyncIterator[None]:
+    """Run everything on `new`, in place. Inside the block it may be stored; what admission reserved for it (addresses,
+    ports) is let go of afterwards. Raises the StatusError that refuses it."""
+    admission = admission_of(call, "UPDATE" if old else "CREATE", new, old)
+    try:
+        await _mutate(call, admission, new)
+        call.kind.prepare(new, old)
+        refuse(call, new, [*call.kind.validate(new, old), *_structure(call, new)])
+        for validator in call.plugins.validators:
+            await validator.validate(admission)
+        yield
+    finally:
+        for release in admission.releases:
+            release()
+
+
+async def _mutate(call: Call, admission: Admission, new: Object) -> None:
+    call.kind.default(new)
+    changed = await built_in.mutate(call.core, admission)
+    for mutator in call.plugins.mutators:
+        await mutator.mutate(admission)
+        changed = True
+    if changed:
+        call.kind.default(new)
+
+
+def _structure(call: Call, new: Object) -> list[FieldError]:
+    return rest_fields.errors(call.kind, new)
+
+
+def refuse(call: Call, obj: Object, errors: list[FieldError]) -> None:
+    """Raise Invalid if there is anything wrong; one line for each field and reason."""
+    if errors:
+        unique = list(dict.fromkeys(errors))
+        raise status.invalid_object(call.kind.kind, meta.name(obj), unique, group=call.kind.group)

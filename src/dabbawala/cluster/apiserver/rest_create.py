@@ -1,0 +1,65 @@
+"""POST: a new object."""
+
+from __future__ import annotations
+
+from dabbawala.apimachinery import meta, status
+from dabbawala.apimachinery.meta import Object
+from dabbawala.cluster.apiserver import objects, rest_accept, rest_bodies, rest_fields, rest_managed, rest_meta
+from dabbawala.cluster.apiserver.core import Call
+from dabbawala.cluster.apiserver.response import Response
+from dabbawala.cluster.store.errors import Mismatch
+
+_NAME_ATTEMPTS = 8
+
+
+async def create(call: Call) -> Response:
+    if call.kind.namespaced and not call.target.namespace:
+        raise status.MethodNotAllowed("the server does not allow this method on the requested resource")
+    return rest_bodies.answer(call, await create_object(call, rest_bodies.read(call)), 201)
+
+
+async def create_object(call: Call, obj: Object, *, tracked: bool = True) -> bytes:
+    """Store `obj`; the stored bytes. Raises AlreadyExists, Invalid, or whatever refuses it."""
+    rest_meta.check_identity(call, obj)
+    rest_fields.strict(call, obj)
+    rest_meta.begin(call, obj)
+    generated = bool(obj["metadata"].get("generateName")) and not call.target.name
+    async with rest_accept.accepted(call, obj, None):
+        if tracked:
+            rest_managed.track(call, obj, None)
+        if call.dry_run:
+            return _unstored(call, obj)
+        for attempt in range(_NAME_ATTEMPTS):
+            try:
+                return await _store(call, obj)
+            except Mismatch:
+                if not generated or attempt == _NAME_ATTEMPTS - 1:
+                    break
+                obj["metadata"]["name"] = call.core.generate_name(obj["metadata"]["generateName"])
+    raise _exists(call, obj)
+
+
+async def _store(call: Call, obj: Object) -> bytes:
+    kind, metadata = call.kind, obj["metadata"]
+
+    def encode(revision: int) -> bytes:
+        metadata["resourceVersion"] = str(revision)
+        return objects.encoded(kind, obj)
+
+    key = objects.key_of(kind, call.target.namespace, metadata["name"])
+    return (await call.core.store.put(key, encode, expect=0)).body
+
+
+def _unstored(call: Call, obj: Object) -> bytes:
+    key = objects.key_of(call.kind, call.target.namespace, meta.name(obj))
+    if call.core.store.get(key):
+        raise _exists(call, obj)
+    return objects.encoded(call.kind, obj)
+
+
+def _exists(call: Call, obj: Object) -> status.AlreadyExists:
+    name, kind = meta.name(obj), call.kind
+    details = {"name": name, "group": kind.group, "kind": kind.plural}
+    return status.AlreadyExists(
+        f'{kind.resource} "{name}" already exists', details={key: value for key, value in details.items() if value}
+    )
