@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "image": ("image", "Local images: build, list, rm."),
     "rollout": ("rollout", "Progressive delivery."),
     "controller": ("controller", "Run a capability against any cluster."),
+    "control-plane": ("cluster", ""),
+    "monitoring": ("cluster", ""),
     "demo": ("demo", "Release two services under live traffic, and report."),
 }
 
@@ -34,12 +36,12 @@ class Lazy(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"dabbawala.cli.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items() if line])
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -236,6 +236,12 @@ class LoadProcess:
         async for line in self._process.stdout:
             self._on_samples([Sample(*json.loads(line))])
 
+    async def finished(self) -> None:
+        """Wait until the limit is reached and everything is answered."""
+        if self._process is not None and self._reader is not None:
+            await self._reader
+            await self._process.wait()
+
     async def stop(self) -> None:
         """End the sending, and wait until everything in flight is answered and counted."""
         if self._process is None or self._reader is None:

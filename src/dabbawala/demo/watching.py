@@ -91,7 +91,7 @@ class ReleaseWatch:
         self._ended(rollout, status)
 
     def _ended(self, rollout: Object, status: Object) -> None:
-        """Promoted, when the new version is stable; rolled back, when the release was aborted and all traffic is back."""
+        """Promoted, when the new version is stable; rolled back, when the release was aborted."""
         if str(status.get("observedGeneration")) != str(meta.generation(rollout)) or self.seen.outcome:
             return
         image = rollout["spec"]["template"]["spec"]["containers"][0]["image"]

@@ -1,0 +1,176 @@
+"""`dabba up`, `down`, `status`, `kubeconfig`, `logs`: the cluster of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from dabbawala import assembly
+from dabbawala.cli.connection import CouldNotTell, asynchronous
+from dabbawala.cluster.supervisor import daemon, kubeconfigs, options, paths
+
+NO = 1
+FOLLOW_SECONDS = 0.2
+
+
+def _resolved(name: str, data_dir: Path | None) -> paths.Paths:
+    try:
+        return paths.resolve(name, data_dir, dict(os.environ))
+    except paths.BadPath as error:
+        raise click.ClickException(str(error)) from error
+
+
+def cluster_options(command: Any) -> Any:
+    """`--name` and `--data-dir`, the same for every command of a cluster."""
+    folder = click.option("--data-dir", type=click.Path(path_type=Path), help="Where the cluster keeps its state.")
+    name = click.option("--name", default="default", show_default=True, help="Name of the cluster.")
+    return name(folder(command))
+
+
+@click.command()
+@cluster_options
+@click.option("--nodes", type=int, help="Nodes whose pods are real processes.  [default: 1]")
+@click.option("--simulated-nodes", type=int, help="Further nodes whose pods run no process.  [default: 0]")
+@click.option("--api-port", type=int, help="Port of the API server.  [default: a free one, then kept]")
+@click.option("--scrape-interval", type=float, metavar="SECONDS", help="Between two scrapes.  [default: 15]")
+@click.option("--fresh", is_flag=True, help="Forget the state of an earlier cluster of this name.")
+@asynchronous
+async def up(
+    name: str,
+    data_dir: Path | None,
+    nodes: int | None,
+    simulated_nodes: int | None,
+    api_port: int | None,
+    scrape_interval: float | None,
+    fresh: bool,
+) -> None:
+    """Start the cluster, or resume it."""
+    where = _resolved(name, data_dir)
+    given = {
+        "nodes": nodes,
+        "simulated_nodes": simulated_nodes,
+        "api_port": api_port,
+        "scrape_seconds": scrape_interval,
+    }
+    wanted = {field: value for field, value in given.items() if value is not None}
+    began = time.monotonic()
+
+    def heard(event: dict[str, Any]) -> None:
+        if event.get("text"):
+            click.echo(f"{time.monotonic() - began:6.2f} s  {event['text']}")
+
+    try:
+        record = await assembly.up(where, wanted, fresh=fresh, heard=heard)
+    except (paths.BadPath, options.BadOptions, daemon.StartFailed) as error:
+        raise click.ClickException(f"cluster {name} did not start: {error}") from error
+    click.echo(f"cluster {name} is up at {record.server}")
+    click.echo(f"  export KUBECONFIG={where.kubeconfig}")
+
+
+@click.command()
+@cluster_options
+@click.option("--delete", is_flag=True, help="Remove the cluster's state too.")
+@asynchronous
+async def down(name: str, data_dir: Path | None, delete: bool) -> None:
+    """Stop the cluster and keep its state."""
+    where = _resolved(name, data_dir)
+    ran = await assembly.down(where)
+    if delete and where.data.exists():
+        shutil.rmtree(where.data)
+    done = "is down" if ran else "was not running"
+    kept = "its state is removed" if delete else f"its state is kept in {where.data}"
+    click.echo(f"cluster {name} {done}; {kept}" if where.data.exists() or delete else f"cluster {name} {done}")
+
+
+@click.command()
+@cluster_options
+@asynchronous
+async def status(name: str, data_dir: Path | None) -> None:
+    """What runs, and where. Exit status 1 when the cluster is down."""
+    where = _resolved(name, data_dir)
+    record = daemon.read(where)
+    if record is None:
+        others = [other for other in paths.clusters(dict(os.environ)) if other != name]
+        known = f"; there are also: {', '.join(others)}" if others else ""
+        click.echo(f"cluster {name} is down{known}. Start it with `dabba up --name {name}`.")
+        sys.exit(NO)
+    table = Table(box=None, show_header=False)
+    for row in await assembly.status(where, record):
+        table.add_row(*row)
+    Console().print(table)
+
+
+@click.command()
+@cluster_options
+@click.option("--merge", is_flag=True, help="Add the cluster to ~/.kube/config and make it current.")
+def kubeconfig(name: str, data_dir: Path | None, merge: bool) -> None:
+    """Print the kubeconfig, or merge it into the user's own."""
+    where = _resolved(name, data_dir)
+    if not where.kubeconfig.exists():
+        raise CouldNotTell(f"cluster {name} has no kubeconfig yet; start it with `dabba up --name {name}`")
+    if not merge:
+        click.echo(where.kubeconfig.read_text(), nl=False)
+        return
+    listed = os.environ.get("KUBECONFIG", "").split(":")[0]
+    target = Path(listed) if listed else Path.home() / ".kube" / "config"
+    context = kubeconfigs.merge(where.kubeconfig, target)
+    click.echo(f"{target}: context {context} added and made current")
+
+
+@click.command()
+@cluster_options
+@click.option("-f", "--follow", is_flag=True, help="Go on as more is written.")
+@click.option("--tail", type=int, default=100, show_default=True, help="Lines from the end of each log.")
+@click.argument("part", required=False)
+def logs(name: str, data_dir: Path | None, follow: bool, tail: int, part: str | None) -> None:
+    """Logs of the cluster's own parts (of all, or of PART)."""
+    where = _resolved(name, data_dir)
+    found = sorted(where.logs.glob("*.log"))
+    chosen = [log for log in found if part is None or log.stem == part]
+    if not chosen:
+        parts = ", ".join(log.stem for log in found) or "none yet"
+        raise CouldNotTell(f"no log of {part or 'any part'} in {where.logs}; there are: {parts}")
+    ends = {log: _show(log, tail, label=len(chosen) > 1) for log in chosen}
+    while follow:
+        time.sleep(FOLLOW_SECONDS)
+        ends = {log: _more(log, end, label=len(chosen) > 1) for log, end in ends.items()}
+
+
+def _show(log: Path, tail: int, *, label: bool) -> int:
+    text = log.read_text(errors="replace")
+    for line in text.splitlines()[-tail:]:
+        click.echo(f"{log.stem}: {line}" if label else line)
+    return log.stat().st_size
+
+
+def _more(log: Path, end: int, *, label: bool) -> int:
+    """What was written since; from the beginning when the log was started anew."""
+    size = log.stat().st_size
+    with log.open("rb") as file:
+        file.seek(end if size >= end else 0)
+        for line in file.read().decode(errors="replace").splitlines():
+            click.echo(f"{log.stem}: {line}" if label else line)
+        return file.tell()
+
+
+@click.command("control-plane", hidden=True)
+@cluster_options
+def control_plane(name: str, data_dir: Path | None) -> None:
+    """The control plane itself; `dabba up` starts it."""
+    assembly.control_plane(_resolved(name, data_dir))
+
+
+@click.command("monitoring", hidden=True)
+@cluster_options
+@click.option("--address", required=True)
+def monitoring(name: str, data_dir: Path | None, address: str) -> None:
+    """The monitoring of a cluster; its control plane starts it."""
+    assembly.monitoring(_resolved(name, data_dir), address)

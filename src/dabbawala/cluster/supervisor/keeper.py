@@ -1,0 +1,45 @@
+"""Named processes of the cluster, kept running.
+
+The holder starts them, so they outlive the control plane; a control plane that comes back finds them running and goes
+on watching. One that ends is started again, each time later, and one that stays up is forgiven.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from dabbawala.apimachinery.clock import Clock
+from dabbawala.cluster.sandbox.client import HolderClient, HolderGone, SandboxError
+from dabbawala.cluster.sandbox.spec import ProcessSpec
+
+log = logging.getLogger("dabbawala.supervisor")
+
+FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS = 0.2, 30.0
+FORGIVEN_AFTER_SECONDS = 60.0
+ALREADY_RUNNING = "AlreadyRunning"
+
+
+async def keep(
+    holder: HolderClient, process: ProcessSpec, clock: Clock, *, started: Callable[[], None] | None = None
+) -> None:
+    """Run the process, again and again, until cancelled. Raises HolderGone when the holder has ended."""
+    delay = FIRST_DELAY_SECONDS
+    while True:
+        since = clock.monotonic()
+        try:
+            await holder.spawn(process)
+        except SandboxError as refused:
+            if refused.reason != ALREADY_RUNNING:
+                raise
+        if started:
+            started()
+        ended = await holder.wait(process.name)
+        if clock.monotonic() - since > FORGIVEN_AFTER_SECONDS:
+            delay = FIRST_DELAY_SECONDS
+        log.warning("%s ended (%s); starting it again in %.1f s", process.name, ended, delay)
+        await clock.sleep(delay)
+        delay = min(delay * 2, LAST_DELAY_SECONDS)
+
+
+__all__ = ["HolderGone", "keep"]

@@ -1,0 +1,325 @@
+"""The main job: a cluster, two services, three releases under live traffic, and a report of what was measured.
+
+Everything goes through the front door: images are built from the workloads' Dockerfiles, their manifests are applied,
+a release is one change of an image, and the outcome is what a watching user sees and what the visitors were answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from dabbawala.api import argoproj_v1alpha1, core_v1, kinds
+from dabbawala.api.kind import Kind
+from dabbawala.apimachinery import clock as clocks
+from dabbawala.apimachinery.clock import Clock
+from dabbawala.apimachinery.meta import Object
+from dabbawala.apimachinery.patch_type import PatchType
+from dabbawala.client.client import Client
+from dabbawala.client.dialer import Dialer, DialFailed
+from dabbawala.demo import manifests, measure, outcome, releases, report, scaling
+from dabbawala.demo.load import LoadProcess, Sample, Settings
+from dabbawala.demo.measure import Window
+from dabbawala.demo.outcome import Observation
+from dabbawala.demo.releases import Release, Service
+from dabbawala.demo.view import View
+from dabbawala.demo.watching import ReleaseWatch
+
+ROLLOUT_SECONDS_MAX = 600.0
+HEALTHY_SECONDS_MAX = 180.0
+LOAD_REQUESTS_MAX = 200_000
+POLL_SECONDS = 0.1
+FIELD_MANAGER = "dabba-demo"
+PROMETHEUS = "http://prometheus.monitoring.svc.cluster.local:9090/api/v1/query"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How large and how fast the demo is. `requests` is the least number for each release; `before` and `after` are
+    seconds of traffic on either side of it."""
+
+    rate: float
+    requests: int
+    before: float
+    after: float
+    tatkal: scaling.Scaling
+    catalog: scaling.Scaling
+
+    def of(self, service: Service) -> scaling.Scaling:
+        return self.tatkal if service is releases.TATKAL else self.catalog
+
+
+FULL = Plan(
+    rate=200,
+    requests=20_000,
+    before=10,
+    after=5,
+    tatkal=scaling.Scaling(replicas=4, preview_replicas=1, time=20, resources=10),
+    catalog=scaling.Scaling(replicas=4, preview_replicas=1, time=120, resources=10),
+)
+QUICK = Plan(
+    rate=180,
+    requests=3_000,
+    before=3,
+    after=1,
+    tatkal=scaling.Scaling(replicas=2, preview_replicas=1, time=60, resources=10),
+    catalog=scaling.Scaling(replicas=2, preview_replicas=1, time=600, resources=10),
+)
+
+
+class DemoFailed(Exception):
+    """The demo could not go on; the message says what it waited for."""
+
+
+@dataclass(slots=True)
+class Started:
+    """A cluster that is up: its client, and seconds from the command to each milestone."""
+
+    client: Client
+    host: str
+    cluster_ready_seconds: float
+    first_pod_ready_seconds: float | None = None
+    first_answer_seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Demo:
+    started: Started
+    workloads: Path
+    plan: Plan
+    clock: Clock
+    view: View
+    began: float
+    rows: list[list[dict[str, float]]] = field(default_factory=list)
+
+    async def run(self) -> dict[str, Any]:
+        """All releases, in order; returns the report."""
+        for service in releases.SERVICES:
+            await self._deploy(service)
+        return self._report([await self._release(release) for release in releases.RELEASES])
+
+    async def _deploy(self, service: Service) -> None:
+        """Apply the workload's manifests at scale and wait until it answers at its door."""
+        client, rules = self.started.client, self.plan.of(service)
+        for obj in manifests.read(self.workloads / service.folder / "manifests"):
+            await client.apply(_kind_of(obj), scaling.scaled(obj, rules), field_manager=FIELD_MANAGER)
+        await self._until(f"{service.rollout} to be healthy", lambda: self._healthy(service), HEALTHY_SECONDS_MAX)
+        if self.started.first_pod_ready_seconds is None:
+            self.started.first_pod_ready_seconds = await self._first_ready(service)
+        await self._until(f"{service.authority} to answer", lambda: self._answers(service), HEALTHY_SECONDS_MAX)
+        if self.started.first_answer_seconds is None:
+            self.started.first_answer_seconds = round(self.clock.monotonic() - self.began, 2)
+        self.view.say(
+            f"{self._elapsed()}  {service.rollout} {service.first_version} serves at port {service.node_port}"
+        )
+
+    async def _first_ready(self, service: Service) -> float | None:
+        """From the pods' own Ready conditions, which have whole seconds."""
+        pods = await self.started.client.list(core_v1.POD, service.namespace)
+        moments = [
+            clocks.parse_time(condition["lastTransitionTime"]).timestamp()
+            for pod in pods.items
+            for condition in (pod.get("status") or {}).get("conditions") or ()
+            if condition["type"] == "Ready" and condition["status"] == "True"
+        ]
+        start = self.clock.now().timestamp() - (self.clock.monotonic() - self.began)
+        return round(min(moments) - start, 2) if moments else None
+
+    async def _healthy(self, service: Service) -> bool:
+        rollout = await self.started.client.get(argoproj_v1alpha1.ROLLOUT, service.rollout, service.namespace)
+        return (rollout.get("status") or {}).get("phase") == "Healthy"
+
+    async def _answers(self, service: Service) -> bool:
+        seen: list[Sample] = []
+        await self._load(service, seen, rate=20, limit=5)
+        return bool(seen) and not measure.failed(seen)
+
+    async def _load(self, service: Service, seen: list[Sample], *, rate: float, limit: int) -> None:
+        load = LoadProcess(self._settings(service, rate, limit), seen.extend)
+        await load.start()
+        await load.finished()
+
+    def _settings(self, service: Service, rate: float, limit: int) -> Settings:
+        return Settings(self.started.host, service.node_port, service.authority, service.folder, rate, limit)
+
+    async def _until(self, what: str, done: Callable[[], Awaitable[bool]], seconds: float) -> None:
+        deadline = self.clock.monotonic() + seconds
+        while not await done():
+            if self.clock.monotonic() > deadline:
+                raise DemoFailed(f"waited {seconds:.0f} s for {what}; `dabba logs --name demo` may say why not")
+            await self.clock.sleep(POLL_SECONDS)
+
+    async def _release(self, release: Release) -> dict[str, Any]:
+        """One release under traffic, with traffic before and after it."""
+        service, samples = release.service, list[Sample]()
+        seen = Observation(service.rollout, release.strategy, release.previous, release.version, 0.0)
+        watch = ReleaseWatch(self.started.client, self.clock, release, seen)
+        watch.on_change = lambda: self.view.rollout_changed(watch.rollout)
+        load = LoadProcess(self._settings(service, self.plan.rate, LOAD_REQUESTS_MAX), self._taking(samples))
+        async with AsyncExitStack() as cleanup:
+            await watch.start()
+            cleanup.push_async_callback(watch.stop)
+            counted = await self._counted(service)
+            await load.start()
+            cleanup.push_async_callback(load.stop)
+            await self.clock.sleep(self.plan.before)
+            seen.started = self.clock.now().timestamp()
+            self.view.watch(seen)
+            watch.begin()
+            await self._set_image(release)
+            await self._ended(watch, release)
+            await self._enough(samples)
+            await load.stop()
+            seen.proxied = await self._proxied(service, counted, len(samples))
+        self.view.watched()
+        return self._entry(release, seen, samples)
+
+    def _taking(self, samples: list[Sample]) -> Callable[[list[Sample]], None]:
+        def take(batch: list[Sample]) -> None:
+            samples.extend(batch)
+            self.view.samples(batch)
+
+        return take
+
+    async def _set_image(self, release: Release) -> None:
+        service = release.service
+        change = [
+            {
+                "op": "replace",
+                "path": "/spec/template/spec/containers/0/image",
+                "value": f"{service.image}:{release.version}",
+            }
+        ]
+        await self.started.client.patch(
+            argoproj_v1alpha1.ROLLOUT,
+            service.rollout,
+            service.namespace,
+            change,
+            type=PatchType.JSON,
+            field_manager=FIELD_MANAGER,
+        )
+
+    async def _ended(self, watch: ReleaseWatch, release: Release) -> None:
+        try:
+            async with asyncio.timeout(ROLLOUT_SECONDS_MAX):
+                await watch.done.wait()
+        except TimeoutError:
+            watch.seen.ended = self.clock.now().timestamp()
+            phase = (watch.rollout.get("status") or {}).get("message", "")
+            self.view.say(f"the release of {release.version} did not end in {ROLLOUT_SECONDS_MAX:.0f} s: {phase}")
+
+    async def _enough(self, samples: list[Sample]) -> None:
+        """Traffic goes on after the release, and until there were enough requests."""
+        await self.clock.sleep(self.plan.after)
+        while len(samples) < self.plan.requests:
+            await self.clock.sleep(POLL_SECONDS)
+
+    async def _counted(self, service: Service) -> dict[str, float]:
+        """Requests that Envoy has counted at the service's doors, in all and those answered 5xx."""
+        doors = "|".join(service.doors)
+        where = f'destination_service_name=~"{doors}",destination_service_namespace="{service.namespace}"'
+        base = f"istio_requests_total{{{where}"
+        queries = {"requests": f"sum({base}}})", "failed": f'sum({base},response_code=~"5..|0"}})'}
+        found = {}
+        async with Dialer(self.started.client.transport) as dialer:
+            for name, query in queries.items():
+                found[name] = await _value(dialer, query)
+        return found
+
+    async def _proxied(self, service: Service, before: dict[str, float], sent: int) -> dict[str, int]:
+        """Envoy's counts of this release; waits for the scrape that has seen the last request."""
+        deadline = self.clock.monotonic() + 10
+        while True:
+            now = await self._counted(service)
+            counts = {name: round(now[name] - before[name]) for name in now}
+            if counts["requests"] >= sent or self.clock.monotonic() > deadline:
+                return counts
+            await self.clock.sleep(0.5)
+
+    def _entry(self, release: Release, seen: Observation, samples: Sequence[Sample]) -> dict[str, Any]:
+        entry = outcome.numbers(seen, samples)
+        entry["wrong"] = outcome.verdict(entry, release.expected)
+        entry["expected"] = release.expected
+        self.rows.append(measure.per_second(samples, Window(seen.started - self.plan.before, samples[-1].intended)))
+        mark = "ok" if not entry["wrong"] else "; ".join(entry["wrong"])
+        self.view.say(f"{self._elapsed()}  {seen.name} {release.version}: {seen.outcome or 'no outcome'} ({mark})")
+        return entry
+
+    def _elapsed(self) -> str:
+        return f"{self.clock.monotonic() - self.began:6.1f} s"
+
+    def _report(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "finished": clocks.format_time(self.clock.now()),
+            "machine": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+            "seconds": round(self.clock.monotonic() - self.began, 1),
+            "passed": all(not entry["wrong"] for entry in entries),
+            "cluster_ready_seconds": round(self.started.cluster_ready_seconds, 3),
+            "first_pod_ready_seconds": self.started.first_pod_ready_seconds,
+            "first_answer_seconds": self.started.first_answer_seconds,
+            "rate": plan.rate,
+            "scaling": {
+                "tatkal replicas": f"{plan.tatkal.replicas} instead of 200",
+                "catalog replicas": f"{plan.catalog.replicas} instead of 1,000",
+                "tatkal durations": f"divided by {plan.tatkal.time:g}",
+                "catalog durations": f"divided by {plan.catalog.time:g}",
+                "CPU and memory requests": f"divided by {plan.tatkal.resources:g}",
+                "query windows": f"divided likewise, at least {scaling.WINDOW_SECONDS_MIN} s",
+            },
+            "releases": entries,
+            "method": METHOD,
+        }
+
+
+METHOD = [
+    "Open loop: requests are sent at their intended times, whatever the answers do; latency counts from there.",
+    "Failed is everything but a 2xx: resets, refusals, timeouts and missing answers included. Nothing is retried, "
+    "neither by the client nor by Envoy.",
+    "One request in ten opens a connection of its own; the others use kept-alive ones, and some are in flight across "
+    "every switch.",
+    "Switch: from the event of the written route to the event of its acceptance by every node's Envoy.",
+    "Detect: from the first failed answer of the new version to the failed verdict. Rollback: from the verdict to the "
+    "last answer of the bad version.",
+    "Which version answered is what the answer itself says (X-Version).",
+]
+
+
+def _kind_of(obj: Object) -> Kind:
+    kind = kinds.of(str(obj.get("apiVersion")), str(obj.get("kind")))
+    if kind is None:
+        raise DemoFailed(f"a manifest has the unknown kind {obj.get('apiVersion')} {obj.get('kind')}")
+    return kind
+
+
+async def _value(dialer: Dialer, query: str) -> float:
+    """One number from the cluster's Prometheus, 0 where there is no series yet."""
+    url = f"{PROMETHEUS}?query={_quoted(query)}"
+    try:
+        answer = await dialer.request("GET", url)
+    except DialFailed:
+        return 0.0
+    found: Object = orjson.loads(answer.body) if answer.status == 200 else {}
+    result = (found.get("data") or {}).get("result") or []
+    return float(result[0]["value"][1]) if result else 0.0
+
+
+def _quoted(text: str) -> str:
+
+    return quote(text, safe="")
+
+
+def write(result: dict[str, Any], rows: list[list[dict[str, float]]], folder: Path) -> tuple[Path, Path]:
+    """Both reports; returns their paths."""
+    machine, person = folder / "demo-report.json", folder / "demo-report.html"
+    machine.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+    person.write_text(report.page(result, rows))
+    return machine, person
