@@ -33,6 +33,7 @@ _OPAQUE = frozenset(
         "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON",
     )
 )
+_PLAIN: Mapping[str, type] = {"string": str, "boolean": bool, "integer": int}
 
 
 class Missing:
@@ -49,12 +50,13 @@ class Schema:
     """One node of a schema: an object, a map, a list, a scalar, or anything.
 
     `raw` is the OpenAPI node with its reference resolved; rarely used keywords are read there. `name` is the
-    definition that the node stands for, if it has one.
+    definition that the node stands for, if it has one. `plain` is the Python type whose every value is right here
+    (small integers only), so that a walk can pass most scalars without a call.
     """
 
     __slots__ = (
         "_additional", "_items", "_properties", "custom", "format", "int_or_string", "list_map_keys", "list_type",
-        "map_type", "merge_key", "name", "nullable", "patch_strategy", "preserve_unknown", "raw", "type",
+        "map_type", "merge_key", "name", "nullable", "patch_strategy", "plain", "preserve_unknown", "raw", "type",
     )  # fmt: skip
 
     _properties: Mapping[str, Schema]
@@ -67,6 +69,7 @@ class Schema:
         self.custom = custom
         self.type: str = raw.get("type", "")
         self.format: str = raw.get("format", "")
+        self.plain = _PLAIN.get(self.type) if self.type != "string" or not self.format else None
         self.list_type: str = raw.get("x-kubernetes-list-type", "")
         self.list_map_keys: tuple[str, ...] = tuple(raw.get("x-kubernetes-list-map-keys", ()))
         self.map_type: str = raw.get("x-kubernetes-map-type", "")
