@@ -150,6 +150,7 @@ class DeploymentWorld:
             await self.world.run(self._dice.randint(1, steps))
             self._act(action)
         await self.world.run(steps)
+        assert not self.world.violations, self.world.violations
         self._finish()
         await self.world.settle()
         self.check_outcome()

@@ -25,11 +25,12 @@ from dabbawala.apimachinery import meta
 from dabbawala.apimachinery import patch as patching
 from dabbawala.apimachinery.clock import VirtualClock
 from dabbawala.apimachinery.meta import Object, ObjectKey
+from dabbawala.apimachinery.patch_type import PatchType
 from dabbawala.apimachinery.status import AlreadyExists, Conflict, Forbidden, ServiceUnavailable, not_found
 from dabbawala.reconcile.apply import Executor
 from dabbawala.reconcile.cache import Cache, Change, Selection
 from dabbawala.reconcile.controller import Controller, ControllerLoop
-from dabbawala.reconcile.plan import PatchType, Record
+from dabbawala.reconcile.plan import Record
 
 
 class Crash(BaseException):

@@ -14,10 +14,11 @@ from typing import Any, Protocol, assert_never
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
+from dabbawala.apimachinery.patch_type import PatchType
 from dabbawala.apimachinery.status import AlreadyExists, Conflict, NotFound, ServiceUnavailable, StatusError, Timeout
 from dabbawala.reconcile.cache import revision_of
 from dabbawala.reconcile.own_writes import Written
-from dabbawala.reconcile.plan import Action, Create, Delete, Evict, Patch, PatchType, Plan, Record, Update
+from dabbawala.reconcile.plan import Action, Create, Delete, Evict, Patch, Plan, Record, Update
 
 LARGEST_BATCH = 32
 """Writes in flight at once for one plan."""
