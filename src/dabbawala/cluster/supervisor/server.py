@@ -1,0 +1,112 @@
+"""The API server of a cluster, put together: store, keys, plugins and the three doors.
+
+The doors: HTTPS on the host for kubectl; a unix socket with TLS, to which every node's Envoy leads 10.96.0.1:443; and
+a plain unix socket for the cluster's own components, each with a token of its own. All three enter the same
+`APIServer.handle`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from dabbawala.api import kinds
+from dabbawala.apimachinery.clock import Clock
+from dabbawala.cluster.apiserver import pki as keys
+from dabbawala.cluster.apiserver import tokens
+from dabbawala.cluster.apiserver.app import APIServer
+from dabbawala.cluster.apiserver.core import Core, Plugins
+from dabbawala.cluster.apiserver.http import Front
+from dabbawala.cluster.apiserver.pki import PKI
+from dabbawala.cluster.apiserver.resources import KindSet
+from dabbawala.cluster.store.errors import StoreError
+from dabbawala.cluster.store.store import Store
+from dabbawala.cluster.supervisor.options import Options
+from dabbawala.cluster.supervisor.paths import Paths
+
+COMPONENTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "monitoring": ("system:serviceaccount:monitoring:prometheus", ("system:monitoring",)),
+}
+"""Components in processes of their own: user and groups of the token each gets. Nodes are added by name."""
+
+
+class CannotServe(Exception):
+    """The API server cannot start here; the message says why and what to do."""
+
+
+@dataclass(slots=True)
+class Server:
+    core: Core
+    app: APIServer
+    front: Front
+    pki: PKI
+    signer: tokens.Signer
+    url: str = ""
+
+
+Plug = Callable[[Core, tokens.Signer, PKI, Paths], Plugins]
+
+
+async def start(paths: Paths, options: Options, clock: Clock, plug: Plug, cleanup: AsyncExitStack) -> Server:
+    """Open the store and listen. Raises CannotServe; `cleanup` undoes what was done."""
+    pki = keys.ensure(paths.pki, clock.now(), hosts=[options.host_address])
+    signer = tokens.Signer.load(pki.token_key)
+    try:
+        store = await Store.open(paths.state, cluster=paths.name, clock=clock)
+    except StoreError as error:
+        raise CannotServe(str(error)) from error
+    cleanup.push_async_callback(store.close)
+    core = Core(store, KindSet(kinds.KINDS), clock)
+    app = APIServer(core, plug(core, signer, pki, paths))
+    cleanup.push_async_callback(app.close)
+    front = Front(app.handle)
+    cleanup.push_async_callback(front.close)
+    server = Server(core, app, front, pki, signer)
+    await _listen(server, paths, options)
+    keys.write_kubeconfig(paths.kubeconfig, keys.kubeconfig(pki, server.url, f"dabba-{paths.name}"))
+    return server
+
+
+async def _listen(server: Server, paths: Paths, options: Options) -> None:
+    context = tls_context(server.pki)
+    try:
+        port = await server.front.listen_tcp(options.host_address, options.api_port, context)
+    except OSError as error:
+        raise CannotServe(
+            f"port {options.api_port} of {options.host_address} cannot be used ({error.strerror}); "
+            "another program or cluster may have it: choose another with --api-port"
+        ) from error
+    await server.front.listen_unix(paths.api_socket)
+    await server.front.listen_unix(paths.api_tls_socket, context)
+    server.url = f"https://{options.host_address}:{port}"
+
+
+def tls_context(pki: PKI) -> ssl.SSLContext:
+    """Our certificate; a client's is asked for, and believed when our own authority signed it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(pki.server.certificate, pki.server.key)
+    context.load_verify_locations(pki.ca.certificate)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def write_tokens(server: Server, paths: Paths, nodes: Mapping[str, str], clock: Clock) -> None:
+    """A token file for every component; `nodes` maps token names to node names."""
+    for component, (user, groups) in COMPONENTS.items():
+        _write_token(server, paths, component, user, groups, clock)
+    for component, node in nodes.items():
+        _write_token(server, paths, component, f"system:node:{node}", ("system:nodes",), clock)
+
+
+def _write_token(
+    server: Server, paths: Paths, component: str, user: str, groups: tuple[str, ...], clock: Clock
+) -> None:
+    path = paths.token(component)
+    fresh = path.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(server.signer.sign(tokens.component_claims(user, groups, clock.now())))
+    fresh.replace(path)
