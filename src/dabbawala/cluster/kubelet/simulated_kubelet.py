@@ -48,6 +48,7 @@ class _Pod:
     node: str
     address: str
     usage: admission.Usage
+    refused: tuple[str, str] | None = None
     memory: Memory | None = None
     newest: Object | None = None
 
@@ -146,8 +147,7 @@ class SimulatedKubelet:
         now = self._clock.now()
         kept = kept or self._take(key, pod)
         memory = kept.memory or recall(pod, now, sandbox_alive=True)
-        if kept.memory is None and not pod_spec.is_terminal(pod):
-            memory.rejected = self._refusal(pod, kept)
+        memory.rejected = kept.refused
         kept.memory = memory
         await self._speak(key, kept, pod, Paper(pod, memory, kept.address, now).settle(self._settings[kept.node]))
 
@@ -186,23 +186,18 @@ class SimulatedKubelet:
 
     def _take(self, key: ObjectKey, pod: Object) -> _Pod:
         address = str(pod_spec.status(pod).get("podIP") or "") or next(self._addresses)
-        kept = _Pod(meta.uid(pod), pod_spec.node_name(pod), address, admission.usage(pod))
-        self._pods[key] = kept
+        node = pod_spec.node_name(pod)
+        asked = admission.Usage() if pod_spec.is_terminal(pod) else admission.usage(pod)
+        fresh = not pod_spec.status(pod).get("startTime")
+        refused = admission.refuse_resources(asked, self._usage[node], self._machines[node]) if fresh else None
+        if refused is not None:
+            asked = admission.Usage()
+        self._usage[node] += asked
+        kept = self._pods[key] = _Pod(meta.uid(pod), node, address, asked, refused)
         return kept
 
-    def _refusal(self, pod: Object, kept: _Pod) -> tuple[str, str] | None:
-        """Whether the node has no room for a pod that is new to it."""
-        usage, machine = self._usage[kept.node], self._machines[kept.node]
-        fresh = not pod_spec.status(pod).get("startTime")
-        refused = admission.refuse_resources(kept.usage, usage, machine) if fresh else None
-        if refused is not None:
-            kept.usage = admission.Usage()
-        else:
-            self._usage[kept.node] = usage + kept.usage
-        return refused
-
     def _release(self, kept: _Pod) -> None:
-        self._usage[kept.node] = self._usage[kept.node] - kept.usage
+        self._usage[kept.node] -= kept.usage
         kept.usage = admission.Usage()
 
     def _forget(self, key: ObjectKey, kept: _Pod) -> None:

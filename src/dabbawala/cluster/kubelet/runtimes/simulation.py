@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.kubelet import pod_spec
+from dabbawala.cluster.kubelet import image_state, pod_spec
 from dabbawala.cluster.kubelet.actions import (
     Action,
     BeginStop,
@@ -175,13 +175,7 @@ def _settled(pod: Mapping[str, Any], memory: Memory, actions: tuple[Action, ...]
 def _image(image: str, known: ImageState | None, now: datetime) -> ImageState:
     if has_image(image):
         return ImageState(image_id=f"simulated://{image}")
-    failures = 0 if known is None else known.failures
-    if known is not None and known.reason == "ErrImagePull":
-        wait = IMAGE_BACK_OFF.wait(failures)
-        message = f'Back-off pulling image "{image}"'
-        return replace(known, reason="ImagePullBackOff", message=message, retry_at=now + wait)
-    message = f'failed to pull and unpack image "{image}": not found'
-    return ImageState(reason="ErrImagePull", message=message, failures=failures + 1, retry_at=now + BackOff().first)
+    return image_state.missing(image, "IfNotPresent", known, now, IMAGE_BACK_OFF)
 
 
 def _image_of(pod: Mapping[str, Any], name: str) -> str:

@@ -1,0 +1,31 @@
+"""Running a lifecycle hook: exec, httpGet, tcpSocket (accepted, does nothing, as upstream) and sleep.
+
+Source: pkg/kubelet/lifecycle/handlers.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dabbawala.apimachinery.clock import Clock
+from dabbawala.apimachinery.meta import Object
+from dabbawala.cluster.kubelet.probes import ask
+from dabbawala.cluster.kubelet.probes.ask import BadPort, Run
+
+
+async def run(item: Object, hook: Mapping[str, Any], address: str, *, clock: Clock, command: Run) -> str:
+    """Why the hook failed; empty when it did not. Takes as long as the hook: whoever stops a container has a timer."""
+    if hook.get("sleep"):
+        await clock.sleep(float(hook["sleep"]["seconds"]))
+        return ""
+    if hook.get("exec"):
+        code, output = await command(list(hook["exec"].get("command") or ()))
+        return "" if code == 0 else f"exited with {code}: {output[: ask.MAX_BODY].decode(errors='replace').strip()}"
+    if hook.get("httpGet"):
+        try:
+            answer = await ask.http_get(item, hook["httpGet"], address)
+        except BadPort as bad:
+            return str(bad)
+        return "" if answer.ok else answer.text
+    return ""

@@ -1,0 +1,43 @@
+"""Where the files of a node's pods are. Everything of a pod is below one directory, which goes with the pod."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class PodFiles:
+    """`root` is the node's directory; `protected` may never be shown to a pod (the cluster's state, its sockets);
+    `local_volumes` is where local persistent volumes live."""
+
+    root: Path
+    protected: tuple[Path, ...] = ()
+    local_volumes: Path | None = None
+
+    def pod(self, uid: str) -> Path:
+        return self.root / "pods" / uid
+
+    def state(self, uid: str) -> Path:
+        return self.pod(uid) / "state"
+
+    def volumes(self, uid: str) -> Path:
+        return self.pod(uid) / "volumes"
+
+    def logs(self, uid: str, container: str) -> Path:
+        return self.pod(uid) / "logs" / container
+
+    def log(self, uid: str, container: str, attempt: int) -> Path:
+        """The CRI log of one run."""
+        return self.logs(uid, container) / f"{attempt}.log"
+
+    def uids(self) -> list[str]:
+        """The pods that have files here."""
+        folder = self.root / "pods"
+        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
+    def is_protected(self, path: Path) -> bool:
+        """Whether showing the path would show, or be inside, something protected."""
+        real = path.resolve()
+        guarded = [one.resolve() for one in self.protected]
+        return any(real.is_relative_to(one) or one.is_relative_to(real) for one in guarded)

@@ -1,0 +1,81 @@
+"""Writing a set of files so that a reader sees all of the old set or all of the new one.
+
+The files live in a time-stamped folder, `..data` points at it, and each name in the volume points through `..data`.
+An update makes a new folder and renames a new link over `..data`; programs that watch for that rename work as they do
+on Kubernetes.
+Source: pkg/volume/util/atomic_writer.go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from dabbawala.cluster.kubelet.volumes.content import File, Files, VolumeError
+
+_DATA = "..data"
+
+
+def write(folder: Path, files: Files) -> bool:
+    """Make the folder hold exactly these files. False when it did already."""
+    _check(files)
+    folder.mkdir(parents=True, exist_ok=True)
+    current = folder / _DATA
+    if current.is_dir() and _same(current, files):
+        return False
+    stamped = Path(tempfile.mkdtemp(prefix="..", dir=folder))
+    stamped.chmod(0o755)
+    for path, file in files.items():
+        _write_file(stamped / path, file)
+    old = os.readlink(current) if current.is_symlink() else None
+    link = folder / "..data_tmp"
+    with contextlib.suppress(FileNotFoundError):
+        link.unlink()
+    link.symlink_to(stamped.name)
+    link.replace(current)
+    _link_names(folder, files)
+    if old is not None:
+        shutil.rmtree(folder / old, ignore_errors=True)
+    return True
+
+
+def _check(files: Files) -> None:
+    for path in files:
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or not parts.parts or path.startswith(".."):
+            raise VolumeError(f"a file of a volume must be at a relative path without '..', not {path!r}")
+
+
+def _same(current: Path, files: Files) -> bool:
+    present = {str(path.relative_to(current)) for path in current.rglob("*") if path.is_file()}
+    if present != set(files):
+        return False
+    return all(_matches(current / path, file) for path, file in files.items())
+
+
+def _matches(path: Path, file: File) -> bool:
+    try:
+        return path.read_bytes() == file.data and path.stat().st_mode & 0o777 == file.mode & 0o777
+    except OSError:
+        return False
+
+
+def _write_file(path: Path, file: File) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(file.data)
+    path.chmod(file.mode & 0o777)
+
+
+def _link_names(folder: Path, files: Files) -> None:
+    """One visible link for each first path component; links of files that are gone are removed."""
+    wanted = {PurePosixPath(path).parts[0] for path in files}
+    for name in wanted:
+        link = folder / name
+        if not link.is_symlink():
+            link.symlink_to(f"{_DATA}/{name}")
+    for entry in folder.iterdir():
+        if entry.is_symlink() and not entry.name.startswith("..") and entry.name not in wanted:
+            entry.unlink()
