@@ -11,6 +11,7 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import status
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.cluster.apiserver import objects
+from dabbawala.cluster.apiserver.addresses import ServiceAddresses
 from dabbawala.cluster.apiserver.objects import Objects
 from dabbawala.cluster.apiserver.plugins import (
     Audit,
@@ -35,14 +36,25 @@ _LONGEST_BASE = 63 - _SUFFIX
 
 
 class Core:
-    """State shared by the request path and the plugins."""
+    """State shared by the request path and the plugins. With `service_accounts_required` a pod is refused until the
+    `default` account of its namespace exists, as a whole cluster does; a server on its own has nobody to make it."""
 
-    def __init__(self, store: Store, kinds: KindSet, clock: Clock, randomness: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        kinds: KindSet,
+        clock: Clock,
+        randomness: random.Random | None = None,
+        *,
+        service_accounts_required: bool = False,
+    ) -> None:
         self.store = store
         self.kinds = kinds
         self.clock = clock
         self.random = randomness or random.SystemRandom()
         self.objects = Objects(store)
+        self.addresses = ServiceAddresses(store)
+        self.service_accounts_required = service_accounts_required
 
     def new_uid(self) -> str:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))

@@ -130,6 +130,7 @@ class Connection(asyncio.Protocol):
         self._upgrading = False  # the client has asked to; the parser reads no further
         self._closing = False
         self._serving: Request | None = None
+        self._rest: bytes = b""  # what came after a request to upgrade
         self._begin()
 
     # The transport's side ----------------------------------------------------------------------------------------

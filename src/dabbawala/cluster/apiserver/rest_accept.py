@@ -44,7 +44,7 @@ async def accepted(call: Call, new: Object, old: Object | None) -> AsyncIterator
     try:
         await _mutate(call, admission, new)
         call.kind.prepare(new, old)
-        refuse(call, new, [*call.kind.validate(new, old), *_structure(call, new)])
+        refuse(call, new, [*call.kind.validate(new, old), *rest_fields.errors(call.kind, new)])
         for validator in call.plugins.validators:
             await validator.validate(admission)
         yield
@@ -54,17 +54,13 @@ async def accepted(call: Call, new: Object, old: Object | None) -> AsyncIterator
 
 
 async def _mutate(call: Call, admission: Admission, new: Object) -> None:
-    call.kind.default(new)
-    changed = await built_in.mutate(call.core, admission)
+    rest_fields.default(call.kind, new)
+    changed = built_in.mutate(call.core, admission)
     for mutator in call.plugins.mutators:
         await mutator.mutate(admission)
         changed = True
     if changed:
-        call.kind.default(new)
-
-
-def _structure(call: Call, new: Object) -> list[FieldError]:
-    return rest_fields.errors(call.kind, new)
+        rest_fields.default(call.kind, new)
 
 
 def refuse(call: Call, obj: Object, errors: list[FieldError]) -> None:

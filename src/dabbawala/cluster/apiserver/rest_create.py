@@ -15,13 +15,14 @@ _NAME_ATTEMPTS = 8
 async def create(call: Call) -> Response:
     if call.kind.namespaced and not call.target.namespace:
         raise status.MethodNotAllowed("the server does not allow this method on the requested resource")
-    return rest_bodies.answer(call, await create_object(call, rest_bodies.read(call)), 201)
+    obj = rest_bodies.read(call)
+    rest_fields.conform(call, obj, rest_fields.duplicates(call, obj))
+    return rest_bodies.answer(call, await create_object(call, obj), 201)
 
 
 async def create_object(call: Call, obj: Object, *, tracked: bool = True) -> bytes:
-    """Store `obj`; the stored bytes. Raises AlreadyExists, Invalid, or whatever refuses it."""
+    """Store `obj`, which conforms to its schema; the stored bytes. Raises AlreadyExists, or what refuses it."""
     rest_meta.check_identity(call, obj)
-    rest_fields.strict(call, obj)
     rest_meta.begin(call, obj)
     generated = bool(obj["metadata"].get("generateName")) and not call.target.name
     async with rest_accept.accepted(call, obj, None):

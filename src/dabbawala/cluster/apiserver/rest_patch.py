@@ -37,9 +37,10 @@ async def patch_object(call: Call) -> Response:
 
 async def patch_with(call: Call, media: str, body: Any) -> bytes:
     """Apply a decoded patch of that media type to the target."""
+    doubled = rest_fields.duplicates(call, body)
 
     def transform(current: Object) -> Object:
-        return _private(call, _patched(call, media, current, body))
+        return _private(call, _patched(call, media, current, body), doubled)
 
     return await rest_update.update(call, transform)
 
@@ -52,13 +53,13 @@ def _patched(call: Call, media: str, current: Object, body: Any) -> Any:
     return patch_strategic.strategic_merge(current, body, kinds.schema_of(call.kind))
 
 
-def _private(call: Call, patched: Any) -> Object:
+def _private(call: Call, patched: Any, doubled: list[str]) -> Object:
     """The outcome of a patch as an object that shares nothing with what it was made from."""
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
         raise status.BadRequest("the patch does not leave an object with metadata")
     new: Object = orjson.loads(orjson.dumps(patched))
+    rest_fields.conform(call, new, doubled)
     rest_meta.check_identity(call, new)
-    rest_fields.strict(call, new)
     return new
 
 
@@ -75,8 +76,8 @@ async def _apply(call: Call) -> Response:
         raise status.BadRequest("metadata: must be an object")
     if applied["metadata"].get("managedFields"):
         raise status.BadRequest("metadata.managedFields must be nil")
+    rest_fields.conform(call, applied, rest_fields.duplicates(call, applied))
     rest_meta.check_identity(call, applied)
-    rest_fields.strict(call, applied)
     if call.core.store.get(call.key) is None:
         if call.target.subresource or applied["metadata"].get("uid"):
             raise call.not_found()

@@ -7,6 +7,7 @@ Writing `status` changes the status and nothing else; writing the object leaves 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
@@ -44,8 +45,8 @@ Transform = Callable[[Object], Object]
 async def put(call: Call) -> Response:
     """PUT: the body replaces the object."""
     wanted = rest_bodies.read(call)
+    rest_fields.conform(call, wanted, rest_fields.duplicates(call, wanted))
     rest_meta.check_identity(call, wanted)
-    rest_fields.strict(call, wanted)
     _check_precondition(call, wanted)
     if call.core.store.get(call.key) is None:
         if call.kind.resource not in _CREATED_BY_PUT or call.target.subresource:
@@ -70,8 +71,9 @@ def _check_precondition(call: Call, wanted: Object) -> None:
         rest_accept.refuse(call, wanted, [error])
 
 
-async def update(call: Call, transform: Transform, *, tracked: bool = True) -> bytes:
-    """Write `transform(current)`; the bytes of what is stored then (or would be, in a dry run)."""
+async def update(call: Call, transform: Transform, *, tracked: bool = True, checked: bool = True) -> bytes:
+    """Write `transform(current)`; the bytes of what is stored then (or would be, in a dry run). `tracked` notes the
+    call's field manager; what the server itself does to an object (a binding) is not `checked`."""
     for _ in range(RETRIES):
         entry = call.core.store.get(call.key)
         if entry is None:
@@ -82,31 +84,32 @@ async def update(call: Call, transform: Transform, *, tracked: bool = True) -> b
         if expected not in ("", meta.resource_version(old)):
             raise rest_meta.conflict(call.kind, meta.name(old))
         try:
-            return await _write(call, entry, _Change(old, new, tracked))
+            return await _write(call, entry, _Change(old, new, tracked, checked))
         except Mismatch:
             continue
     raise rest_meta.conflict(call.kind, call.target.name)
 
 
+@dataclass(frozen=True, slots=True)
 class _Change:
     """One attempt: from `old` to `new`."""
 
-    __slots__ = ("new", "old", "tracked")
-
-    def __init__(self, old: Object, new: Object, tracked: bool) -> None:
-        self.old = old
-        self.new = new
-        self.tracked = tracked
+    old: Object
+    new: Object
+    tracked: bool
+    checked: bool
 
 
 async def _write(call: Call, entry: Entry, change: _Change) -> bytes:
     new, old = change.new, change.old
     rest_meta.carry_over(call.kind, new, old)
     refused = rest_meta.check_finalizers(new, old)
+    if not change.checked:
+        return await _finish(call, entry, change)
     if call.target.subresource == "status":
         new = _with_status(call, new, old)
         rest_accept.refuse(call, new, [*refused, *rest_fields.errors(call.kind, new)])
-        return await _finish(call, entry, _Change(old, new, change.tracked))
+        return await _finish(call, entry, replace(change, new=new))
     rest_accept.refuse(call, new, refused)
     async with rest_accept.accepted(call, new, old):
         rest_meta.bump_generation(call.kind, new, old)
