@@ -33,6 +33,10 @@ class Paths:
         return self.data / "state.db"
 
     @property
+    def options(self) -> Path:
+        return self.data / "options.json"
+
+    @property
     def pki(self) -> Path:
         return self.data / "pki"
 

@@ -8,21 +8,25 @@ a plain unix socket for the cluster's own components, each with a token of its o
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from dabbawala.api import kinds
+from dabbawala.api.kind import Kind
 from dabbawala.apimachinery.clock import Clock
+from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver import pki as keys
-from dabbawala.cluster.apiserver import tokens
+from dabbawala.cluster.apiserver import rbac_defaults, tokens
 from dabbawala.cluster.apiserver.app import APIServer
-from dabbawala.cluster.apiserver.core import Core, Plugins
+from dabbawala.cluster.apiserver.audit import AuditLog
+from dabbawala.cluster.apiserver.core import Core
 from dabbawala.cluster.apiserver.http import Front
 from dabbawala.cluster.apiserver.pki import PKI
 from dabbawala.cluster.apiserver.resources import KindSet
 from dabbawala.cluster.store.errors import StoreError
 from dabbawala.cluster.store.store import Store
+from dabbawala.cluster.supervisor import bootstrap, plugins
 from dabbawala.cluster.supervisor.options import Options
 from dabbawala.cluster.supervisor.paths import Paths
 
@@ -46,10 +50,7 @@ class Server:
     url: str = ""
 
 
-Plug = Callable[[Core, tokens.Signer, PKI, Paths], Plugins]
-
-
-async def start(paths: Paths, options: Options, clock: Clock, plug: Plug, cleanup: AsyncExitStack) -> Server:
+async def start(paths: Paths, options: Options, clock: Clock, build: str, cleanup: AsyncExitStack) -> Server:
     """Open the store and listen. Raises CannotServe; `cleanup` undoes what was done."""
     pki = keys.ensure(paths.pki, clock.now(), hosts=[options.host_address])
     signer = tokens.Signer.load(pki.token_key)
@@ -59,14 +60,32 @@ async def start(paths: Paths, options: Options, clock: Clock, plug: Plug, cleanu
         raise CannotServe(str(error)) from error
     cleanup.push_async_callback(store.close)
     core = Core(store, KindSet(kinds.KINDS), clock)
-    app = APIServer(core, plug(core, signer, pki, paths))
+    audit = AuditLog(paths.logs / "audit.log", clock, core.new_uid)
+    audit.start()
+    cleanup.callback(audit.close)
+    plugged = plugins.plug(core, signer, audit, build)
+    app = APIServer(core, plugged.plugins)
     cleanup.push_async_callback(app.close)
     front = Front(app.handle)
     cleanup.push_async_callback(front.close)
     server = Server(core, app, front, pki, signer)
     await _listen(server, paths, options)
+    await _first_objects(server)
     keys.write_kubeconfig(paths.kubeconfig, keys.kubeconfig(pki, server.url, f"dabba-{paths.name}"))
     return server
+
+
+async def _first_objects(server: Server) -> None:
+    client = server.app.client()
+
+    async def create(kind: Kind, obj: Object) -> object:
+        return await client.create(kind, obj)
+
+    async def update(kind: Kind, obj: Object) -> object:
+        return await client.update(kind, obj)
+
+    await bootstrap.apply(client)
+    await rbac_defaults.ensure(server.core, create, update)
 
 
 async def _listen(server: Server, paths: Paths, options: Options) -> None:

@@ -1,0 +1,108 @@
+"""The one file that knows every part: which controllers run in a cluster, and which capabilities.
+
+Nothing registers itself; what runs is what is listed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import click
+import uvloop
+
+from dabbawala.apimachinery.clock import Clock, SystemClock
+from dabbawala.client import http, kubeconfig
+from dabbawala.client.client import Client
+from dabbawala.cluster.controllers.deployment.controller import DeploymentController
+from dabbawala.cluster.controllers.disruption.controller import DisruptionController
+from dabbawala.cluster.controllers.endpointslice.controller import EndpointSliceController
+from dabbawala.cluster.controllers.replicaset.controller import ReplicaSetController
+from dabbawala.cluster.supervisor import daemon, lifecycle
+from dabbawala.cluster.supervisor.control_plane import ControlPlane
+from dabbawala.cluster.supervisor.paths import Paths
+from dabbawala.reconcile.controller import Controller
+
+
+class CouldNotRun(click.ClickException):
+    """What was asked for could not be tried; exit status 2."""
+
+    exit_code = 2
+
+
+def version() -> str:
+    return importlib.metadata.version("dabbawala")
+
+
+def controllers(client: Client, clock: Clock) -> Sequence[Controller]:
+    """The built-in controllers of a cluster."""
+    return (
+        DeploymentController(),
+        ReplicaSetController(),
+        EndpointSliceController(),
+        DisruptionController(),
+    )
+
+
+async def up(
+    where: Paths, wanted: dict[str, Any], *, fresh: bool, heard: Callable[[dict[str, Any]], None]
+) -> daemon.Record:
+    """Start or resume a cluster, and wait until its API and its nodes are ready."""
+    return await lifecycle.up(where, wanted, fresh=fresh, heard=heard)
+
+
+async def down(where: Paths) -> bool:
+    """Stop a cluster with everything it started; False when nothing ran."""
+    return await lifecycle.down(where)
+
+
+async def status(where: Paths, record: daemon.Record) -> list[tuple[str, str]]:
+    """Rows for a person."""
+    client = admin_client(where)
+    try:
+        return await lifecycle.status(where, record, client)
+    finally:
+        await client.close()
+
+
+def admin_client(where: Paths) -> Client:
+    return Client(http.HTTPTransport(kubeconfig.load(where.kubeconfig)))
+
+
+def control_plane(where: Paths) -> None:
+    """Run the control plane in this process until SIGTERM; `dabba up` starts it."""
+    _log_to_stderr()
+    progress = daemon.Progress(dict(os.environ))
+    plane = ControlPlane(where, SystemClock(), progress, version(), controllers=controllers)
+    uvloop.run(_until_stopped(plane.run()))
+
+
+def _log_to_stderr() -> None:
+    form = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=form)
+
+
+async def _until_stopped(work: Awaitable[None]) -> None:
+    """Run until done, SIGTERM or SIGINT; a signal cancels, and is no failure."""
+    task = asyncio.ensure_future(work)
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise

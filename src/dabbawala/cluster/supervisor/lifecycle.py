@@ -1,0 +1,84 @@
+"""Start, resume, stop and describe a cluster, from outside its processes."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from dabbawala.api import core_v1
+from dabbawala.apimachinery import conditions, meta
+from dabbawala.client.client import Client
+from dabbawala.cluster.sandbox.client import HolderClient
+from dabbawala.cluster.supervisor import daemon, options
+from dabbawala.cluster.supervisor.options import Options
+from dabbawala.cluster.supervisor.paths import Paths
+
+
+async def up(
+    paths: Paths, wanted: dict[str, Any], *, fresh: bool, heard: Callable[[dict[str, Any]], None]
+) -> daemon.Record:
+    """Start the control plane unless it runs. Raises BadPath, BadOptions or StartFailed."""
+    running = daemon.read(paths)
+    if running is not None and not fresh:
+        heard({"event": "running", "text": "already running"})
+        return running
+    if fresh:
+        await down(paths)
+        forget(paths)
+    paths.make()
+    options.write(chosen(paths, wanted), paths.options)
+    command = ["control-plane", "--name", paths.name, "--data-dir", str(paths.data)]
+    await asyncio.to_thread(daemon.start, paths, command, heard)
+    record = daemon.read(paths)
+    if record is None:
+        raise daemon.StartFailed("the control plane ended right after it was ready; `dabba logs` says why")
+    return record
+
+
+def chosen(paths: Paths, wanted: dict[str, Any]) -> Options:
+    """What was asked for, over what the cluster was last started with, over the defaults."""
+    before = options.read(paths.options) if paths.options.exists() else Options()
+    merged = {field: wanted.get(field, getattr(before, field)) for field in Options.__dataclass_fields__}
+    result = Options(**merged)
+    result.check()
+    return result
+
+
+def forget(paths: Paths) -> None:
+    """Remove a stopped cluster's state; images are shared and stay."""
+    for folder in (paths.data, paths.run):
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+async def down(paths: Paths) -> bool:
+    """End the control plane, then the holder and all in it. Returns when nothing is left."""
+    record = daemon.read(paths)
+    if record is not None:
+        await asyncio.to_thread(daemon.stop, record)
+    paths.record.unlink(missing_ok=True)
+    holder = HolderClient(paths.run)
+    ran = holder.running()
+    if paths.run.exists():
+        await holder.stop()
+    return record is not None or ran
+
+
+async def status(paths: Paths, record: daemon.Record, client: Client) -> list[tuple[str, str]]:
+    """Rows of name and value."""
+    nodes = (await client.list(core_v1.NODE)).items
+    pods = (await client.list(core_v1.POD)).items
+    ready = [meta.name(node) for node in nodes if conditions.is_true(node, "Ready")]
+    rows = [
+        ("cluster", paths.name),
+        ("API server", f"{record.server} (pid {record.pid}, dabbawala {record.version})"),
+        ("nodes", f"{len(ready)} of {len(nodes)} ready"),
+        ("pods", f"{sum(conditions.is_true(pod, 'Ready') for pod in pods)} of {len(pods)} ready"),
+    ]
+    holder = HolderClient(paths.run)
+    if holder.running():
+        processes = await holder.processes()
+        rows += [(name, "running" if found.running else "ended") for name, found in sorted(processes.items())]
+    return [*rows, ("state", str(paths.data)), ("kubeconfig", str(paths.kubeconfig))]
