@@ -1,0 +1,85 @@
+"""A real cluster, started as a user starts it, for a whole test session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dabbawala.cluster.sandbox import probe
+from tests.kubectl import Kubectl, unpack
+
+START_SECONDS_MAX = 90
+
+
+@dataclass(frozen=True)
+class Dabba:
+    """The command, with a data home and a run directory of its own."""
+
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "HOME": str(self.home),
+            "XDG_DATA_HOME": str(self.home / "data"),
+            "XDG_RUNTIME_DIR": str(self.home / "run"),
+        }
+
+    def run(self, *arguments: str, timeout: float = START_SECONDS_MAX) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "dabbawala.cli.main", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.environment,
+            check=False,
+        )
+
+    def __call__(self, *arguments: str, timeout: float = START_SECONDS_MAX) -> str:
+        done = self.run(*arguments, timeout=timeout)
+        assert done.returncode == 0, f"dabba {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def kubeconfig(self, name: str = "default") -> Path:
+        return self.home / "data" / "dabbawala" / "clusters" / name / "kubeconfig"
+
+
+@pytest.fixture(scope="session")
+def binaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return unpack(tmp_path_factory.mktemp("bin"))
+
+
+def short_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unix sockets want short paths."""
+    home = tmp_path_factory.mktemp("h")
+    (home / "run").mkdir(mode=0o700)
+    return home
+
+
+@pytest.fixture(scope="session")
+def process_pods() -> None:
+    """Skips where this machine forbids what process pods need."""
+    verdict = probe.run()
+    if not verdict.possible:
+        pytest.skip(verdict.explain())
+
+
+@pytest.fixture(scope="session")
+def dabba(process_pods: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dabba]:
+    """A cluster of two nodes, up."""
+    made = Dabba(short_home(tmp_path_factory))
+    made("up", "--nodes", "2", "--scrape-interval", "1")
+    yield made
+    made("down")
+
+
+@pytest.fixture(scope="session")
+def kubectl(dabba: Dabba, binaries: dict[str, Path]) -> Kubectl:
+    return Kubectl(binaries["kubectl"], dabba.kubeconfig(), dabba.home)
