@@ -40,6 +40,7 @@ class Writer:
         self._floor = 0
         self._closing = False
         self._written = threading.Event()
+        self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._write, name="store-writer", daemon=True),
             threading.Thread(target=self._checkpoints, name="store-checkpointer", daemon=True),
@@ -64,6 +65,7 @@ class Writer:
             self._closing = True
             self._wake.notify()
         self._threads[0].join()
+        self._stopped.set()
         self._written.set()
         self._threads[1].join()
 
@@ -93,9 +95,8 @@ class Writer:
                 self._sink.tidy()
 
     def _checkpoints(self) -> None:
-        pause = threading.Event()
-        while not self._closing:
+        while not self._stopped.is_set():
             self._written.wait()
             self._written.clear()
             self._checkpoint()
-            pause.wait(CHECKPOINT_INTERVAL)
+            self._stopped.wait(CHECKPOINT_INTERVAL)
