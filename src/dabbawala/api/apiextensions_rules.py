@@ -11,7 +11,7 @@ from typing import Any
 from dabbawala.api import field_checks as check
 from dabbawala.api import names, object_meta
 from dabbawala.api.field_checks import Errors
-from dabbawala.apimachinery import meta, status
+from dabbawala.apimachinery import jsonpath, meta, status
 from dabbawala.apimachinery.meta import Object
 
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
@@ -116,6 +116,10 @@ def _columns(columns: Any, path: str) -> Errors:
             yield status.required(f"{where}.name")
         yield from check.one_of(column.get("type"), _COLUMN_TYPES, f"{where}.type")
         yield from _simple_path(column.get("jsonPath"), f"{where}.jsonPath")
+        try:
+            jsonpath.compile_path(column.get("jsonPath") or "")
+        except jsonpath.JSONPathError as error:
+            yield status.invalid(f"{where}.jsonPath", column["jsonPath"], str(error))
 
 
 def _subresources(given: Object, path: str) -> Errors:

@@ -12,7 +12,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     short_names=("crd", "crds"), categories=("api-extensions",), namespaced=False,
     subresources=frozenset({"status"}), schema=_SCHEMA + "CustomResourceDefinition",
     columns=(cells.NAME, cells.CREATED_AT), default=apiextensions_rules.default, prepare=apiextensions_rules.prepare,
-    validate=object_meta.validate(apiextensions_rules.validate),
+    validate=object_meta.validate(apiextensions_rules.validate, custom=True),
 )  # fmt: skip
 
 KINDS = (CUSTOM_RESOURCE_DEFINITION,)

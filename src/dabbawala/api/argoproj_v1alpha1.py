@@ -45,25 +45,28 @@ _ROLLOUT_COLUMNS = (
 ROLLOUT = Kind(
     group=GROUP, version="v1alpha1", kind="Rollout", plural="rollouts", short_names=("ro",),
     subresources=frozenset({"status", "scale"}), custom=True, open_api=_schema("Rollout"),
-    columns=_ROLLOUT_COLUMNS, prepare=preparation.status_apart(None), validate=object_meta.validate(_selector_stays),
+    columns=_ROLLOUT_COLUMNS, prepare=preparation.status_apart(None),
+    validate=object_meta.validate(_selector_stays, custom=True),
     scale=Scale(status_replicas=".status.HPAReplicas", label_selector=".status.selector"),
 )  # fmt: skip
 ANALYSIS_TEMPLATE = Kind(
     group=GROUP, version="v1alpha1", kind="AnalysisTemplate", plural="analysistemplates", short_names=("at",),
-    custom=True, open_api=_schema("AnalysisTemplate"), columns=(cells.NAME, cells.AGE), validate=object_meta.validate(),
+    custom=True, open_api=_schema("AnalysisTemplate"), columns=(cells.NAME, cells.AGE),
+    validate=object_meta.validate(custom=True),
 )  # fmt: skip
 CLUSTER_ANALYSIS_TEMPLATE = Kind(
     group=GROUP, version="v1alpha1", kind="ClusterAnalysisTemplate", plural="clusteranalysistemplates",
     short_names=("cat",), namespaced=False, custom=True, open_api=_schema("ClusterAnalysisTemplate"),
-    columns=(cells.NAME, cells.AGE), validate=object_meta.validate(),
+    columns=(cells.NAME, cells.AGE), validate=object_meta.validate(custom=True),
 )  # fmt: skip
 ANALYSIS_RUN = Kind(
     group=GROUP, version="v1alpha1", kind="AnalysisRun", plural="analysisruns", short_names=("ar",), custom=True,
-    open_api=_schema("AnalysisRun"), columns=(cells.NAME, _PHASE, cells.AGE), validate=object_meta.validate(),
+    open_api=_schema("AnalysisRun"), columns=(cells.NAME, _PHASE, cells.AGE),
+    validate=object_meta.validate(custom=True),
 )  # fmt: skip
 EXPERIMENT = Kind(
     group=GROUP, version="v1alpha1", kind="Experiment", plural="experiments", short_names=("exp",), custom=True,
-    open_api=_schema("Experiment"), columns=(cells.NAME, _PHASE, cells.AGE), validate=object_meta.validate(),
+    open_api=_schema("Experiment"), columns=(cells.NAME, _PHASE, cells.AGE), validate=object_meta.validate(custom=True),
 )  # fmt: skip
 
 KINDS = (ROLLOUT, ANALYSIS_TEMPLATE, CLUSTER_ANALYSIS_TEMPLATE, ANALYSIS_RUN, EXPERIMENT)

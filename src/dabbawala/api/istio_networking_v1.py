@@ -27,7 +27,7 @@ VIRTUAL_SERVICE = Kind(
         Column("Hosts", path=".spec.hosts", description="The destination hosts of the traffic"),
         cells.AGE,
     ),
-    prepare=preparation.status_apart(None), validate=object_meta.validate(),
+    prepare=preparation.status_apart(None), validate=object_meta.validate(custom=True),
 )  # fmt: skip
 DESTINATION_RULE = Kind(
     group=GROUP, version="v1", kind="DestinationRule", plural="destinationrules", short_names=("dr",),
@@ -38,7 +38,7 @@ DESTINATION_RULE = Kind(
         Column("Host", path=".spec.host", description="The name of a service from the service registry"),
         cells.AGE,
     ),
-    prepare=preparation.status_apart(None), validate=object_meta.validate(),
+    prepare=preparation.status_apart(None), validate=object_meta.validate(custom=True),
 )  # fmt: skip
 
 

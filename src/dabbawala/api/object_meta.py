@@ -22,12 +22,13 @@ _GARBAGE_COLLECTION = ("orphan", "foregroundDeletion", "kubernetes")
 _CHANGED = "field is immutable"
 
 
-def validate(*rules: Rule, name: NameCheck = names.dns_subdomain) -> Validate:
-    """A kind's validation: its metadata, with `name` saying what names are allowed, then `rules` in order."""
+def validate(*rules: Rule, name: NameCheck = names.dns_subdomain, custom: bool = False) -> Validate:
+    """A kind's validation: its metadata, with `name` saying what names are allowed, then `rules` in order. `custom`
+    kinds and CustomResourceDefinitions may have finalizers without a domain."""
 
     def all_of(new: Object, old: Object | None) -> list[FieldError]:
         wrong = [*_identity(new, old, name), *labels(meta.labels(new), "metadata.labels")]
-        wrong += [*_annotations(new), *_finalizers(new), *_owners(new)]
+        wrong += [*_annotations(new), *_finalizers(new, custom), *_owners(new)]
         for rule in rules:
             wrong += rule(new, old)
         return wrong
@@ -80,12 +81,12 @@ def _annotations(obj: Object) -> Iterator[FieldError]:
         yield FieldError("metadata.annotations", "FieldValueTooLong", message)
 
 
-def _finalizers(obj: Object) -> Iterator[FieldError]:
+def _finalizers(obj: Object, custom: bool) -> Iterator[FieldError]:
     for index, value in enumerate(meta.finalizers(obj)):
         path = f"metadata.finalizers[{index}]"
         for message in names.qualified_name(value):
             yield status.invalid(path, value, message)
-        if "/" not in value and value not in _GARBAGE_COLLECTION:
+        if not custom and "/" not in value and value not in _GARBAGE_COLLECTION:
             yield status.invalid(path, value, "name is neither a standard finalizer name nor is it fully qualified")
 
 

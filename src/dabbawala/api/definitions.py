@@ -1,0 +1,102 @@
+"""CustomResourceDefinitions of kinds that are built in here, for clusters where they must be installed.
+
+`manifests/crds/` holds what this module makes; `python -m dabbawala.api.definitions DIRECTORY` writes it anew, and a
+test says whether it has been forgotten. Pure, but for that command.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import yaml
+
+from dabbawala.api import argoproj_v1alpha1, custom_schemas
+from dabbawala.api.kind import Column, Kind
+from dabbawala.apimachinery.meta import Object
+
+_WIDTH = 160
+_HEADER = "# Derived from the kinds in dabbawala.api: edit those, then run `make manifests`.\n"
+# Columns that every custom resource has anyway, or that are computed and have no path.
+_AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+
+
+def definition(kind: Kind) -> Object:
+    """The definition of a kind with one version."""
+    assert kind.open_api is not None
+    version: Object = {
+        "name": kind.version,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": custom_schemas.structural(kind.open_api())},
+        "additionalPrinterColumns": [_column(column) for column in kind.columns if column.path] + [_AGE],
+        "subresources": _subresources(kind),
+    }
+    names = {
+        "kind": kind.kind,
+        "listKind": kind.list_kind,
+        "plural": kind.plural,
+        "singular": kind.singular or kind.kind.lower(),
+        "shortNames": list(kind.short_names),
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": kind.resource},
+        "spec": {
+            "group": kind.group,
+            "names": names,
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "versions": [version],
+        },
+    }
+
+
+def _column(column: Column) -> Object:
+    made: Object = {"name": column.name, "type": column.type, "jsonPath": column.path}
+    if column.description:
+        made["description"] = column.description
+    if column.priority:
+        made["priority"] = column.priority
+    return made
+
+
+def _subresources(kind: Kind) -> Object:
+    made: Object = {"status": {}} if "status" in kind.subresources else {}
+    if kind.scale is not None:
+        made["scale"] = {
+            "specReplicasPath": kind.scale.spec_replicas,
+            "statusReplicasPath": kind.scale.status_replicas,
+            "labelSelectorPath": kind.scale.label_selector,
+        }
+    return made
+
+
+class _Dumper(yaml.SafeDumper):
+    """Never anchors: what is the same twice is written twice."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def files(kinds: Iterable[Kind] = argoproj_v1alpha1.KINDS) -> dict[str, str]:
+    """File name -> YAML, one definition each."""
+    return {
+        f"{kind.resource}.yaml": _HEADER
+        + yaml.dump(definition(kind), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=_WIDTH)
+        for kind in kinds
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the files into the directory named by the first argument."""
+    directory = Path(arguments[0])
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in files().items():
+        (directory / name).write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
