@@ -101,9 +101,9 @@ def failures(failed: Sequence[Sample]) -> list[dict[str, Any]]:
 
 def steps(seen: Observation, samples: Sequence[Sample]) -> list[dict[str, Any]]:
     """Each moment with what happened until the next one: requests, failures, and the new version's measured share."""
-    ends = [moment.at for moment in seen.moments[1:]] + [seen.ended]
+    ends = [*(moment.at for moment in seen.moments[1:]), seen.ended]
     rows = []
-    for moment, end in zip(seen.moments, ends, strict=True):
+    for moment, end in zip(seen.moments, ends, strict=False):
         within = Window(moment.at, end).of(samples)
         rows.append(
             {

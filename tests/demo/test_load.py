@@ -1,0 +1,108 @@
+"""The load generator against real servers that behave well, badly, and not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from dabbawala.demo import visitors
+from dabbawala.demo.load import NEW_CONNECTION_EVERY, Load, Sample, Settings
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def sent(server: TestServer, *, limit: int = 40, rate: float = 400) -> list[Sample]:
+    seen: list[Sample] = []
+    settings = Settings("127.0.0.1", server.port or 0, "shop", "catalog", rate, limit)
+    await Load(settings, seen.extend).run(asyncio.Event())
+    return sorted(seen, key=lambda sample: sample.intended)
+
+
+def serving(answer: Answer) -> TestServer:
+    application = web.Application()
+    application.router.add_route("*", "/{tail:.*}", answer)
+    return TestServer(application)
+
+
+async def test_every_answer_is_counted_with_its_version_and_one_in_ten_has_its_own_connection() -> None:
+    peers: list[object] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        peers.append(request.transport and request.transport.get_extra_info("peername"))
+        return web.Response(headers={"X-Version": "v1"})
+
+    async with serving(answer) as server:
+        samples = await sent(server)
+    assert [(s.status, s.version, s.error) for s in samples] == [(200, "v1", "")] * 40
+    assert len(set(peers)) >= 40 / NEW_CONNECTION_EVERY
+    assert len(set(peers)) < 40
+
+
+async def test_latency_counts_from_the_intended_time_so_a_stall_shows_in_all_that_waited() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.2)
+        return web.Response()
+
+    async with serving(answer) as server:
+        samples = await sent(server, limit=20)
+    assert min(sample.latency for sample in samples) >= 0.2
+    gaps = [after.intended - before.intended for before, after in itertools.pairwise(samples)]
+    assert max(gaps) < 0.01
+
+
+async def test_an_error_status_and_a_reset_are_failures_and_nothing_is_tried_again() -> None:
+    arrived = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal arrived
+        arrived += 1
+        if arrived % 2:
+            return web.Response(status=500, headers={"X-Version": "bad"})
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with serving(answer) as server:
+        samples = await sent(server, limit=10)
+    assert arrived == 10
+    assert all(sample.failed for sample in samples)
+    assert {sample.status for sample in samples} == {0, 500}
+    assert all(sample.error for sample in samples if not sample.status)
+
+
+async def test_a_refused_connection_is_a_failure() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response()
+
+    async with serving(answer) as server:
+        pass
+    samples = await sent(server, limit=3)
+    assert [sample.status for sample in samples] == [0, 0, 0]
+
+
+async def test_stopping_waits_for_what_is_in_flight() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.3)
+        return web.Response()
+
+    seen: list[Sample] = []
+    stop = asyncio.Event()
+    async with serving(answer) as server:
+        settings = Settings("127.0.0.1", server.port or 0, "shop", "tatkal", 50, 1000)
+        running = asyncio.create_task(Load(settings, seen.extend).run(stop))
+        await asyncio.sleep(0.1)
+        stop.set()
+        await running
+    assert seen
+    assert not [sample for sample in seen if sample.failed]
+
+
+def test_every_run_asks_the_same_and_nothing_tells_the_versions_apart() -> None:
+    first = [visitors.catalog(number).encode("shop") for number in range(500)]
+    assert first == [visitors.catalog(number).encode("shop") for number in range(500)]
+    assert not [request for request in first if b"v3." in request]
+    assert sum(request.startswith(b"POST") for request in first) == 50
