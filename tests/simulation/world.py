@@ -171,6 +171,9 @@ class Views:
     def owned_by(self, kind: Kind, owner_uid: str) -> Sequence[Object]:
         return self._caches[kind.resource].owned_by(owner_uid)
 
+    def where(self, kind: Kind, field: str, value: str) -> Sequence[Object]:
+        return self._caches[kind.resource].where(field, value)
+
     def watching(self, kind: Kind) -> bool:
         return kind.resource in self.kinds
 

@@ -7,7 +7,7 @@ so that selecting the pods of a Service does not look at every pod of the cluste
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
 from dabbawala.api.kind import Kind
@@ -35,6 +35,8 @@ class Caches(Protocol):
 
     def owned_by(self, kind: Kind, owner_uid: str) -> Objects: ...
 
+    def where(self, kind: Kind, field: str, value: str) -> Objects: ...
+
 
 class Change(NamedTuple):
     """One object before and after; `old` is None for a new object, `new` for one that is gone."""
@@ -54,29 +56,45 @@ _Group = dict[ObjectKey, Object]
 _Name = TypeVar("_Name")
 
 
-class _LabelIndex:
-    """Objects by namespace and value of one label; the empty namespace stands for all of them."""
+class _Index:
+    """Objects by namespace and one value of theirs; the namespace None stands for all of them."""
 
-    def __init__(self, label: str, objects: Iterable[tuple[ObjectKey, Object]]) -> None:
-        self._label = label
+    def __init__(self, read: Callable[[Object], object], objects: Iterable[tuple[ObjectKey, Object]]) -> None:
+        self._read = read
         self._groups: dict[tuple[str | None, str], _Group] = {}
         for key, obj in objects:
             self.put(key, obj)
 
     def put(self, key: ObjectKey, obj: Object) -> None:
-        value = meta.labels(obj).get(self._label)
-        if value is not None:
+        value = self._read(obj)
+        if isinstance(value, str):
             for namespace in (key.namespace, None):
                 self._groups.setdefault((namespace, value), {})[key] = obj
 
     def drop(self, key: ObjectKey, obj: Object) -> None:
-        value = meta.labels(obj).get(self._label)
-        if value is not None:
+        value = self._read(obj)
+        if isinstance(value, str):
             for namespace in (key.namespace, None):
                 _drop(self._groups, (namespace, value), key)
 
     def find(self, namespace: str | None, value: str) -> _Group:
         return self._groups.get((namespace, value), {})
+
+
+def _label_reader(label: str) -> Callable[[Object], object]:
+    return lambda obj: meta.labels(obj).get(label)
+
+
+def _field_reader(path: str) -> Callable[[Object], object]:
+    steps = path.split(".")
+
+    def read(obj: Object) -> object:
+        value: object = obj
+        for step in steps:
+            value = value.get(step) if isinstance(value, dict) else None
+        return value
+
+    return read
 
 
 class Cache:
@@ -87,7 +105,8 @@ class Cache:
         self._objects: _Group = {}
         self._namespaces: dict[str, _Group] = {}
         self._owners: dict[str, _Group] = {}
-        self._labels: dict[str, _LabelIndex] = {}
+        self._labels: dict[str, _Index] = {}
+        self._fields: dict[str, _Index] = {}
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -106,6 +125,12 @@ class Cache:
     def owned_by(self, uid: str) -> Objects:
         return list(self._owners.get(uid, {}).values())
 
+    def where(self, field: str, value: str) -> Objects:
+        """Objects whose field, such as `spec.nodeName`, has that value. Each field asked for gets an index."""
+        if field not in self._fields:
+            self._fields[field] = _Index(_field_reader(field), self._objects.items())
+        return list(self._fields[field].find(None, value).values())
+
     def advance(self, revision: int) -> None:
         """Note that nothing of this kind happened up to `revision`."""
         self.revision = max(self.revision, revision)
@@ -117,7 +142,7 @@ class Cache:
         self._namespaces.setdefault(key.namespace, {})[key] = obj
         for owner in meta.owner_references(obj):
             self._owners.setdefault(owner["uid"], {})[key] = obj
-        for index in self._labels.values():
+        for index in (*self._labels.values(), *self._fields.values()):
             index.put(key, obj)
         self.advance(revision_of(obj))
         return Change(old, obj)
@@ -146,7 +171,7 @@ class Cache:
         _drop(self._namespaces, key.namespace, key)
         for owner in meta.owner_references(old):
             _drop(self._owners, owner["uid"], key)
-        for index in self._labels.values():
+        for index in (*self._labels.values(), *self._fields.values()):
             index.drop(key, old)
         return old
 
@@ -161,9 +186,9 @@ class Cache:
             smallest = min(smallest, group, key=len)
         return [obj for obj in smallest.values() if wanted.items() <= meta.labels(obj).items()]
 
-    def _index(self, label: str) -> _LabelIndex | None:
+    def _index(self, label: str) -> _Index | None:
         if label not in self._labels and len(self._labels) < INDEXED_LABELS:
-            self._labels[label] = _LabelIndex(label, self._objects.items())
+            self._labels[label] = _Index(_label_reader(label), self._objects.items())
         return self._labels.get(label)
 
 

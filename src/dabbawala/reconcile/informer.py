@@ -271,6 +271,9 @@ class Informers:
     def owned_by(self, kind: Kind, owner_uid: str) -> Objects:
         return self._cache(kind).owned_by(owner_uid)
 
+    def where(self, kind: Kind, field: str, value: str) -> Objects:
+        return self._cache(kind).where(field, value)
+
     def watching(self, kind: Kind) -> bool:
         return kind.resource in self._informers
 

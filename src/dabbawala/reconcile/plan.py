@@ -93,8 +93,10 @@ def patch_status(kind: Kind, key: ObjectKey, status: Object, *, resource_version
     return Patch(kind, key, {"status": status}, subresource="status", resource_version=resource_version)
 
 
-def status_change(kind: Kind, obj: Object, status: Object) -> tuple[Patch, ...]:
-    """A patch that makes the fields in `status` so, or nothing when they are so already. None removes a field."""
+def status_change(kind: Kind, obj: Object, status: Object, *, guarded: bool = False) -> tuple[Patch, ...]:
+    """A patch that makes the fields in `status` so, or nothing when they are so already. None removes a field. A
+    `guarded` one is refused when the object has changed: for lists, such as conditions, that others write too."""
     current = obj.get("status") or {}
     changed = {field: value for field, value in status.items() if current.get(field) != value}
-    return (patch_status(kind, meta.key(obj), changed),) if changed else ()
+    version = meta.resource_version(obj) if guarded else ""
+    return (patch_status(kind, meta.key(obj), changed, resource_version=version),) if changed else ()

@@ -1,0 +1,1 @@
+"""PodDisruptionBudget: how many more pods may be evicted now."""

@@ -1,0 +1,68 @@
+"""Who owns whom, over all kinds: kept from the informers' changes, metadata only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dabbawala.api.kind import Kind
+from dabbawala.apimachinery import meta
+from dabbawala.apimachinery.meta import Object
+from dabbawala.cluster.controllers.garbagecollector.plan import Item
+from dabbawala.reconcile.cache import Change
+
+_KEPT = (
+    "name", "namespace", "uid", "resourceVersion", "ownerReferences", "finalizers", "deletionTimestamp",
+)  # fmt: skip
+
+
+def metadata_only(obj: Object) -> Object:
+    """What the graph needs of an object."""
+    metadata = meta.metadata(obj)
+    return {"metadata": {field: metadata[field] for field in _KEPT if field in metadata}}
+
+
+class Graph:
+    """Objects by uid and, for each uid that somebody names as owner, its dependents."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, Item] = {}
+        self._dependents: dict[str, set[str]] = {}
+
+    def get(self, uid: str) -> Item | None:
+        return self._items.get(uid)
+
+    def dependents(self, uid: str) -> list[Item]:
+        return [self._items[name] for name in sorted(self._dependents.get(uid, ())) if name in self._items]
+
+    def take_in(self, kind: Kind, change: Change) -> set[str]:
+        """Note a change; the uids that have to be looked at because of it."""
+        touched: set[str] = set()
+        if change.old is not None:
+            touched |= self._drop(change.old, gone=change.new is None)
+        if change.new is not None:
+            self._put(Item(kind, metadata_only(change.new)))
+            touched.add(meta.uid(change.new))
+            if meta.is_deleting(change.new):
+                touched.update(self._dependents.get(meta.uid(change.new), ()))
+                touched.update(_owners(change.new))
+        return touched
+
+    def _put(self, item: Item) -> None:
+        self._items[item.uid] = item
+        for owner in _owners(item.object):
+            self._dependents.setdefault(owner, set()).add(item.uid)
+
+    def _drop(self, obj: Object, *, gone: bool) -> set[str]:
+        uid = meta.uid(obj)
+        self._items.pop(uid, None)
+        owners = set(_owners(obj))
+        for owner in owners:
+            dependents = self._dependents.get(owner, set())
+            dependents.discard(uid)
+            if not dependents:
+                self._dependents.pop(owner, None)
+        return (owners | self._dependents.get(uid, set())) if gone else owners
+
+
+def _owners(obj: Object) -> Iterable[str]:
+    return (str(ref.get("uid")) for ref in meta.owner_references(obj))

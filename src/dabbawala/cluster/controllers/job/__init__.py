@@ -1,0 +1,1 @@
+"""Job: pods that run to completion, counted exactly."""

@@ -1,0 +1,1 @@
+"""Namespace: emptying one that is to go."""

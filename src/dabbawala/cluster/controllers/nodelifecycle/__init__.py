@@ -1,0 +1,1 @@
+"""Node lifecycle: noticing nodes that fall silent, and what that means for their pods."""

@@ -1,0 +1,1 @@
+"""ServiceAccount: what every namespace has from its first moment."""
