@@ -69,7 +69,7 @@ def _only_reference(node: Mapping[str, Any]) -> Any:
 def _definition(name: str) -> dict[str, Any]:
     if name in (schema.QUANTITY, schema.INT_OR_STRING):
         return {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
-    if name == schema.OBJECT_META:
-        return {"type": "object"}
+    if name == schema.OBJECT_META:  # of a template: what is not declared would be pruned
+        return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     unfolded: dict[str, Any] = structural(schema.definition(name))
     return unfolded

@@ -17,7 +17,7 @@ from dabbawala.api.kind import Column, Kind
 from dabbawala.apimachinery.meta import Object
 
 _WIDTH = 160
-_HEADER = "# Derived from the kinds in dabbawala.api: edit those, then run `make manifests`.\n"
+_HEADER = "# Derived: edit the kinds in dabbawala.api, then run `python -m dabbawala.api.definitions manifests/crds`.\n"
 # Columns that every custom resource has anyway, or that are computed and have no path.
 _AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
