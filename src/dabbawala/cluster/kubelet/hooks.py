@@ -11,20 +11,20 @@ from typing import Any
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.kubelet.probes import ask
-from dabbawala.cluster.kubelet.probes.ask import BadPort, Run
+from dabbawala.cluster.kubelet.probes.ask import BadPort, Reach
 
 
-async def run(item: Object, hook: Mapping[str, Any], address: str, *, clock: Clock, command: Run) -> str:
+async def run(item: Object, hook: Mapping[str, Any], reach: Reach, clock: Clock) -> str:
     """Why the hook failed; empty when it did not. Takes as long as the hook: whoever stops a container has a timer."""
     if hook.get("sleep"):
         await clock.sleep(float(hook["sleep"]["seconds"]))
         return ""
     if hook.get("exec"):
-        code, output = await command(list(hook["exec"].get("command") or ()))
+        code, output = await reach.run(list(hook["exec"].get("command") or ()))
         return "" if code == 0 else f"exited with {code}: {output[: ask.MAX_BODY].decode(errors='replace').strip()}"
     if hook.get("httpGet"):
         try:
-            answer = await ask.http_get(item, hook["httpGet"], address)
+            answer = await ask.http_get(item, hook["httpGet"], reach)
         except BadPort as bad:
             return str(bad)
         return "" if answer.ok else answer.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,3 +42,10 @@ class PodFiles:
         real = path.resolve()
         guarded = [one.resolve() for one in self.protected]
         return any(real.is_relative_to(one) or one.is_relative_to(real) for one in guarded)
+
+    def remove_volumes(self, uid: str) -> None:
+        """What volumes the pod has of its own. Links to persistent volumes go, the volumes stay."""
+        shutil.rmtree(self.volumes(uid), ignore_errors=True)
+
+    def remove(self, uid: str) -> None:
+        shutil.rmtree(self.pod(uid), ignore_errors=True)

@@ -71,9 +71,13 @@ class ProcessRuntime:
         with _translated():
             return await self._holder.attach(uid, container, stdin=stdin)
 
-    async def dial(self, uid: str, port: int) -> socket.socket:
+    async def dial(self, uid: str, port: int, *, host: str = "127.0.0.1") -> socket.socket:
         with _translated():
-            return await self._holder.dial(uid, port)
+            return await self._holder.dial(uid, port, host=host)
+
+    async def node_dial(self, host: str, port: int) -> socket.socket:
+        with _translated():
+            return await self._holder.node_dial(self._node, host, port)
 
     async def usage(self, uid: str) -> list[ContainerUsage]:
         with _translated():

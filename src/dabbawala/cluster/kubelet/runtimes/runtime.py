@@ -64,8 +64,12 @@ class Runtime(Protocol):
 
     async def attach(self, uid: str, container: str, *, stdin: bool) -> Session: ...
 
-    async def dial(self, uid: str, port: int) -> socket.socket:
-        """A connection to a port on the pod's loopback or address, made inside the pod's network."""
+    async def dial(self, uid: str, port: int, *, host: str = "127.0.0.1") -> socket.socket:
+        """A connection made inside the pod's network."""
+        ...
+
+    async def node_dial(self, host: str, port: int) -> socket.socket:
+        """A connection made from the node's network."""
         ...
 
     async def usage(self, uid: str) -> list[ContainerUsage]: ...

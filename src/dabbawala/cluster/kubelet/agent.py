@@ -1,0 +1,232 @@
+"""The node agent: one node, its pods, its heartbeat. `run` works until cancelled; nothing is lost when it is killed.
+
+Pods come from a watch on those bound to this node. Sandboxes of an earlier agent are found at the runtime and taken
+over; those whose pod is gone are removed. A worker is looked at when its pod changes, when a container of it has ended
+(its shim writes a record, seen by the time stamp of a directory), when a probe or hook has news, and when its plan
+asked for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from dabbawala.api import core_v1
+from dabbawala.api.kind import Kind
+from dabbawala.apimachinery import meta
+from dabbawala.apimachinery.meta import Object, ObjectKey
+from dabbawala.apimachinery.status import StatusError
+from dabbawala.client.client import Client, ObjectList, WatchEvent
+from dabbawala.cluster.kubelet import admission, pod_spec
+from dabbawala.cluster.kubelet import node as nodes
+from dabbawala.cluster.kubelet.heartbeat import Heartbeat
+from dabbawala.cluster.kubelet.node_parts import NodeParts
+from dabbawala.cluster.kubelet.runtimes.runtime import RuntimeFailure
+from dabbawala.cluster.kubelet.worker import PodWorker
+from dabbawala.cluster.sandbox.spec import PodStatus
+from dabbawala.reconcile.cache import Change
+from dabbawala.reconcile.informer import Informer
+from dabbawala.reconcile.queue import WorkQueue
+
+log = logging.getLogger("dabbawala.kubelet")
+
+EXIT_WATCH_SECONDS = 0.05
+SETTLED_SECONDS = 0.2
+"""A record this young may be followed by another within one tick of the file system's clock: look again."""
+
+RESYNC_SECONDS = 15.0
+REFRESH_SECONDS = 10.0
+"""How often volumes made of ConfigMaps, Secrets and tokens are brought up to date (upstream: up to about a minute)."""
+
+
+class NodeReader:
+    """The pods of one node, as an informer reads them."""
+
+    def __init__(self, client: Client, node: str) -> None:
+        self._client = client
+        self._selector = f"spec.nodeName={node}"
+
+    async def list(self, kind: Kind, namespace: str | None = None) -> ObjectList:
+        return await self._client.list(kind, namespace, field_selector=self._selector)
+
+    def watch(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        resource_version: str = "",
+        send_initial_events: bool = False,
+        allow_bookmarks: bool = True,
+    ) -> AsyncIterator[WatchEvent]:
+        return self._client.watch(
+            kind, namespace, resource_version=resource_version, send_initial_events=send_initial_events,
+            allow_bookmarks=allow_bookmarks, field_selector=self._selector,
+        )  # fmt: skip
+
+
+class Agent:
+    """One node's agent. `workers` is by pod; the kubelet's server reads it."""
+
+    def __init__(
+        self, parts: NodeParts, queue: WorkQueue[ObjectKey], *, refresh_seconds: float = REFRESH_SECONDS
+    ) -> None:
+        self.parts = parts
+        self.workers: dict[ObjectKey, PodWorker] = {}
+        self._queue = queue
+        self._refresh_seconds = refresh_seconds
+        self._heartbeat = Heartbeat(parts.client, (parts.identity,), parts.clock)
+        self._pods = Informer(NodeReader(parts.client, parts.identity.name), core_v1.POD, parts.clock)
+        self._sandboxes: dict[str, PodStatus] = {}
+        self._done: dict[ObjectKey, str] = {}
+        self._stamps: dict[ObjectKey, int] = {}
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._pods.run())
+                await self._heartbeat.register()
+                await self._pods.filled()
+                await self._adopt()
+                tasks.create_task(self._heartbeat.run())
+                self._pods.listen(self)
+                tasks.create_task(self._watch_exits())
+                tasks.create_task(self._resync())
+                tasks.create_task(self._refresh_volumes())
+                while True:
+                    key = await self._queue.get()
+                    tasks.create_task(self._work(key), name=f"pod {key}")
+        finally:
+            for worker in self.workers.values():
+                worker.close()
+
+    def worker(self, namespace: str, name: str) -> PodWorker | None:
+        return self.workers.get(ObjectKey(namespace, name))
+
+    # --- informer.Listener -------------------------------------------------------------------------------------
+
+    def changed(self, kind: Kind, change: Change) -> None:
+        self._queue.add(meta.key(change.object))
+
+    def progressed(self, kind: Kind) -> None:
+        """Own writes are kept by the workers; nothing waits for the cache."""
+
+    # --- pods --------------------------------------------------------------------------------------------------
+
+    async def _adopt(self) -> None:
+        """Find the sandboxes of an earlier agent, and remove those whose pod the API has no more."""
+        try:
+            found = await self.parts.runtime.sandboxes()
+        except RuntimeFailure as failed:
+            self._heartbeat.troubles[self.parts.identity.name] = failed.message
+            log.error("the runtime does not answer: %s", failed.message)
+            return
+        known = {meta.uid(pod) for pod in self._pods.cache.list()}
+        self._sandboxes = {report.uid: report for report in found if report.uid in known}
+        for report in found:
+            if report.uid not in known:
+                log.info("pod %s/%s is gone from the API; its sandbox goes too", report.namespace, report.name)
+                await self.parts.runtime.remove(report.uid)
+        for uid in set(self.parts.files.uids()) - known:
+            await asyncio.to_thread(self.parts.files.remove, uid)
+
+    async def _work(self, key: ObjectKey) -> None:
+        try:
+            self._meet(key)
+            worker = self.workers.get(key)
+            if worker is not None:
+                wait = await worker.step()
+                self._after(key, worker, wait)
+            self._queue.succeed(key)
+        except (StatusError, RuntimeFailure, OSError) as failed:
+            log.info("pod %s: %s; again in %.3f s", key, failed, self._queue.retry(key))
+        except Exception:  # one pod's defect must not take the node's other pods down
+            log.exception("pod %s", key)
+            self._queue.retry(key)
+        finally:
+            self._queue.done(key)
+
+    def _after(self, key: ObjectKey, worker: PodWorker, wait: float | None) -> None:
+        if worker.state.finished:
+            self._done[key] = worker.state.uid
+            del self.workers[key]
+            self._stamps.pop(key, None)
+            # A namesake made while this one was ending has been waiting for its turn.
+            self._queue.add(key)
+        elif wait is not None:
+            self._queue.add_after(key, wait)
+
+    def _meet(self, key: ObjectKey) -> None:
+        """Bring the worker up to date with the cache; make one for a pod that is new here."""
+        pod, worker = self._pods.cache.get(key), self.workers.get(key)
+        if worker is not None:
+            if pod is None or meta.uid(pod) != worker.state.uid:
+                worker.lose()
+            else:
+                worker.update(pod)
+        elif pod is None:
+            self._done.pop(key, None)
+        elif self._done.get(key) != meta.uid(pod):
+            self._done.pop(key, None)
+            self.workers[key] = self._new_worker(pod)
+
+    def _new_worker(self, pod: Object) -> PodWorker:
+        sandbox = self._sandboxes.pop(meta.uid(pod), None)
+        worker = PodWorker(pod, self.parts, sandbox)
+        if sandbox is None and not pod_spec.is_terminal(pod) and not pod_spec.status(pod).get("startTime"):
+            worker.state.memory.rejected = self._refusal(pod)
+        return worker
+
+    def _refusal(self, pod: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Why this node does not take the pod, if it does not."""
+        used = admission.Usage()
+        for worker in self.workers.values():
+            if not pod_spec.is_terminal(worker.state.pod) and worker.state.memory.rejected is None:
+                used += admission.usage(worker.state.pod)
+        node = {"metadata": {"labels": nodes.node_labels(self.parts.identity)}}
+        return admission.refuse_selector(pod, node) or admission.refuse_resources(
+            admission.usage(pod), used, self.parts.identity.machine
+        )
+
+    # --- what the runtime has to say ---------------------------------------------------------------------------
+
+    async def _watch_exits(self) -> None:
+        while True:
+            for key, worker in self.workers.items():
+                if worker.state.memory.sandbox is not None and self._has_news(key, worker):
+                    worker.state.stale = True
+                    self._queue.add(key)
+            await self.parts.clock.sleep(EXIT_WATCH_SECONDS)
+
+    def _has_news(self, key: ObjectKey, worker: PodWorker) -> bool:
+        try:
+            stamp = os.stat(self.parts.files.state(worker.state.uid)).st_mtime_ns
+        except FileNotFoundError:
+            return False
+        # Real time on purpose: the stamp is the file system's.
+        young = time.time_ns() - stamp < SETTLED_SECONDS * 1_000_000_000
+        news = young or self._stamps.get(key) != stamp
+        self._stamps[key] = stamp
+        return news
+
+    async def _resync(self) -> None:
+        """Look at every pod now and then, in case a sign was missed: a shim that died says nothing."""
+        while True:
+            await self.parts.clock.sleep(RESYNC_SECONDS)
+            for key, worker in self.workers.items():
+                worker.state.stale = True
+                self._queue.add(key)
+
+    async def _refresh_volumes(self) -> None:
+        while True:
+            await self.parts.clock.sleep(self._refresh_seconds)
+            for worker in list(self.workers.values()):
+                state = worker.state
+                if state.address and self.parts.volumes.is_live(state.pod):
+                    try:
+                        await self.parts.volumes.refresh(state.pod, self.parts.place(state.address))
+                    except Exception as failed:  # the pod keeps what it has
+                        log.info("volumes of pod %s not refreshed: %s", state.key, failed)

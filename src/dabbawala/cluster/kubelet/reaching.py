@@ -1,0 +1,49 @@
+"""Reaching a container for its probes and hooks, through the runtime: connections inside its pod's network, commands.
+
+A connection to the pod's own address is made inside its network too: the program must listen there, not only on the
+loopback, as on any node; and it works wherever the agent itself runs.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from dabbawala.cluster.kubelet.node_parts import NodeParts
+from dabbawala.cluster.kubelet.probes.ask import Reach
+from dabbawala.cluster.kubelet.runtimes.runtime import RuntimeFailure
+from dabbawala.cluster.sandbox.spec import ExecSpec
+
+MAX_OUTPUT = 64 * 1024
+
+
+def reach(parts: NodeParts, uid: str, container: str, address: str) -> Reach:
+    async def connect(host: str, port: int) -> socket.socket:
+        try:
+            if host in (address, "localhost", "127.0.0.1"):
+                return await parts.runtime.dial(uid, port, host="127.0.0.1" if host == "localhost" else host)
+            return await parts.runtime.node_dial(host, port)
+        except RuntimeFailure as failed:
+            if isinstance(failed.__cause__, OSError):
+                raise failed.__cause__ from failed
+            raise OSError(failed.message) from failed
+
+    async def run(argv: list[str]) -> tuple[int, bytes]:
+        return await run_command(parts, uid, container, argv)
+
+    return Reach(address, connect, run)
+
+
+async def run_command(parts: NodeParts, uid: str, container: str, argv: list[str]) -> tuple[int, bytes]:
+    """Run a command in a container to its end: exit code and output, both streams together, the rest dropped."""
+    try:
+        session = await parts.runtime.exec(uid, container, ExecSpec(tuple(argv)))
+    except RuntimeFailure as failed:
+        return 126, failed.message.encode()
+    try:
+        collected = bytearray()
+        async for _, data in session.output():
+            collected += data[: MAX_OUTPUT - len(collected)]
+        code = await session.wait()
+        return code, bytes(collected) or session.error.encode()
+    finally:
+        session.close()
