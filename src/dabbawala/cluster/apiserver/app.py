@@ -5,6 +5,8 @@ authenticate -> resolve -> authorize -> limit -> serve -> audit
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable
@@ -16,7 +18,7 @@ from dabbawala.apimachinery import status
 from dabbawala.apimachinery.clock import Clock, SystemClock
 from dabbawala.apimachinery.status import StatusError
 from dabbawala.client.client import Client
-from dabbawala.cluster.apiserver import memory, response, rest, routes
+from dabbawala.cluster.apiserver import expiry, memory, response, rest, routes
 from dabbawala.cluster.apiserver.core import Call, Core, Plugins
 from dabbawala.cluster.apiserver.plugins import Attributes, Decision, Endpoint, Exchange
 from dabbawala.cluster.apiserver.request import ANONYMOUS, LOOPBACK, Request, User
@@ -38,12 +40,13 @@ _ALLOWED = Decision(True)
 
 
 class APIServer:
-    """Serves a store. Enter it (`async with`) or call `close`; it does not close its store unless it made it."""
+    """Serves a store. Enter it (`async with`), or call `start` and `close`; it closes only a store that it made."""
 
     def __init__(self, core: Core, plugins: Plugins | None = None) -> None:
         self.core = core
         self.plugins = plugins or Plugins()
         self._ticker = Ticker(core.clock)
+        self._expiry: asyncio.Task[None] | None = None
         self._reads = 0
         self._writes = 0
         self._owns_store = False
@@ -58,19 +61,26 @@ class APIServer:
         *,
         clock: Clock | None = None,
         randomness: random.Random | None = None,
+        store: Store | None = None,
         plugins: Callable[[Core], Plugins] | None = None,
         namespaces: Iterable[str] = ("default", "kube-system", "kube-public", "kube-node-lease"),
     ) -> APIServer:
-        """A server over a store without a file, with these namespaces in it. Without plugins everybody may do
-        everything. For tests and simulations; enter it before use."""
+        """A server over a store without a file (or the given one), with these namespaces. Without plugins everybody may
+        do everything. For tests and simulations; enter it before use."""
         clock = clock or SystemClock()
-        core = Core(Store.in_memory(clock=clock), KindSet(kinds), clock, randomness)
+        core = Core(store or Store.in_memory(clock=clock), KindSet(kinds), clock, randomness)
         server = cls(core, plugins(core) if plugins else None)
         server._owns_store = True
         server._first_namespaces = tuple(namespaces)
         return server
 
+    def start(self) -> None:
+        """Begin what goes on in the background: letting old events go. `close` ends it."""
+        if self._expiry is None:
+            self._expiry = asyncio.get_running_loop().create_task(expiry.run(self.core), name="event expiry")
+
     async def __aenter__(self) -> Self:
+        self.start()
         kind = self.core.kinds.of("v1", "Namespace")
         if kind is not None:
             client = self.client()
@@ -84,6 +94,10 @@ class APIServer:
         await self.close()
 
     async def close(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._expiry
         await self._ticker.close()
         if self._owns_store:
             await self.core.store.close()

@@ -91,8 +91,7 @@ async def _apply(call: Call) -> Response:
 
 async def _apply_new(call: Call, applied: Object) -> Response:
     applied["metadata"].pop("resourceVersion", None)
-    empty = {"apiVersion": call.kind.api_version, "kind": call.kind.kind, "metadata": {}}
-    new: Object = orjson.loads(orjson.dumps(rest_managed.apply(call, empty, applied)))
+    new: Object = orjson.loads(orjson.dumps(rest_managed.apply(call, None, applied)))
     return rest_bodies.answer(call, await rest_create.create_object(call, new, tracked=False), 201)
 
 

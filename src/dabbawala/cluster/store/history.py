@@ -23,14 +23,18 @@ class History:
         self._bytes = 0
         self._order: deque[tuple[float, Shelf, int]] = deque()
         self._timeline: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
+        self._sampling_since = float("-inf")
 
     def add(self, now: float, shelf: Shelf, event: Event) -> None:
         """Note an event that `shelf` has just appended."""
         size = len(event.entry.body)
         self._bytes += size
         self._order.append((now, shelf, size))
-        if not self._timeline or now - self._timeline[-1][0] >= _SAMPLE_SECONDS:
-            self._timeline.append((now, event.entry.revision))
+        if now - self._sampling_since < _SAMPLE_SECONDS:
+            self._timeline.pop()  # one sample for each stretch of time: its last revision
+        else:
+            self._sampling_since = now
+        self._timeline.append((now, event.entry.revision))
 
     def trim(self, now: float, *, everything: bool = False) -> list[int]:
         """Drop what is too old or too much; returns the revisions of log rows that nobody needs any more."""
