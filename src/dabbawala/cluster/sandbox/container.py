@@ -1,29 +1,17 @@
-"""One run of a container, as its shim knows it: processes, log, standard input, followers, and how it ended."""
+"""One run of a container, as its shim knows it: its init, what that says, and how it ended."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
-import json
 import os
 import signal
 import socket
 import time
 
-from dabbawala.cluster.sandbox import idmap, init, kernel, limits, logs, loop, spec, wire
+from dabbawala.cluster.sandbox import idmap, init, kernel, limits, loop, records, spec, streams, wire
 
 _MESSAGE_BYTES = 4096
-_READ_BYTES = 65536
-_STREAMS = {1: b"stdout", 2: b"stderr"}
-
-
-def write_record(path: str, value: object) -> None:
-    """Replace a small JSON file so that a reader sees the old or the new one, never a part."""
-    temporary = f"{path}.new"
-    with open(temporary, "w") as file:
-        json.dump(value, file)
-    os.replace(temporary, path)
 
 
 class Container:
@@ -38,16 +26,13 @@ class Container:
         self.message_file = spec.message_file(pod, container)
         self.namespaces: dict[int, int] = {}
         self.joins: tuple[str, ...] = ()
-        self.starter: loop.Request | None = None
-        self.terminal = -1
-        self.stdin = -1
         with open(self.message_file, "w") as file:
             os.fchmod(file.fileno(), 0o666)  # whoever the container runs as may leave its last words
-        self._log = logs.LogFile(container.log_path)
-        self._streams: dict[int, bytes] = {}
-        self._followers: list[tuple[bytes, int]] = []
+        self.streams = streams.Streams(events, container.log_path)
+        self._starter: loop.Request | None = None
         self._channel: socket.socket | None = None
         self._inbox = wire.Inbox()
+        self._refusal: wire.Message | None = None
         self._outcome: tuple[int, int] | None = None
         self._killed_for_memory = False
 
@@ -59,30 +44,10 @@ class Container:
     def ended(self) -> bool:
         return self.status.state == "exited"
 
-    # --- starting
-
-    def open_stdio(self) -> tuple[int, int, int]:
-        """The program's ends of its standard streams; the shim's ends are watched from here on."""
-        if self.spec.tty:
-            return -1, -1, -1
-        inward = -1
-        if self.spec.stdin:
-            inward, self.stdin = os.pipe2(os.O_CLOEXEC)
-        ends = []
-        for number in (1, 2):
-            reader, writer = os.pipe2(os.O_CLOEXEC)
-            self._read_from(reader, _STREAMS[number])
-            ends.append(writer)
-        return inward, ends[0], ends[1]
-
-    def _read_from(self, fd: int, stream: bytes) -> None:
-        os.set_blocking(fd, False)
-        self._streams[fd] = stream
-        self._loop.watch(fd, lambda: self._drain(fd))
-
     def started(self, pid: int, channel: socket.socket, starter: loop.Request) -> None:
+        """The init has been forked; it speaks through the channel, and the starter waits for what it says."""
         self.status = dataclasses.replace(self.status, pid=pid)
-        self._channel, self.starter = channel, starter
+        self._channel, self._starter = channel, starter
         self._loop.watch(channel.fileno(), self._hear)
 
     def _hear(self) -> None:
@@ -97,8 +62,12 @@ class Container:
         while (message := self._inbox.take()) is not None:
             self._obey(channel, message)
         if not more:
-            self._loop.forget(channel.fileno())
-            channel.close()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._channel is not None:
+            self._loop.forget(self._channel.fileno())
+            self._channel.close()
             self._channel = None
 
     def _obey(self, channel: socket.socket, message: wire.Message) -> None:
@@ -109,9 +78,7 @@ class Container:
                 self._refuse(wire.failure(error))
                 self.signal(signal.SIGKILL)
         elif "terminal" in message:
-            self.terminal = self._inbox.take_descriptors()[0]
-            self.stdin = fcntl.fcntl(self.terminal, fcntl.F_DUPFD_CLOEXEC, 3)
-            self._read_from(self.terminal, b"stdout")
+            self.streams.use_terminal(self._inbox.take_descriptors()[0])
         elif "started" in message:
             self.status = dataclasses.replace(self.status, state="running", started_at=time.time())
             self._answer({"pid": self.status.pid})
@@ -130,16 +97,15 @@ class Container:
         channel.send(b"y")
 
     def _refuse(self, message: wire.Message) -> None:
+        """Told to the starter only when the init is gone and on record, so that it may start the next run at once."""
         self._outcome = (init.CANNOT_START, 0)
         self.status = dataclasses.replace(self.status, message=message["message"])
-        self._answer(message)
+        self._refusal = message
 
     def _answer(self, message: wire.Message) -> None:
-        if self.starter is not None:
-            self.starter.finish(message)
-            self.starter = None
-
-    # --- running
+        if self._starter is not None:
+            self._starter.finish(message)
+            self._starter = None
 
     def signal(self, signum: int) -> None:
         """The init hands signals on to the program; SIGKILL ends the init and with it every process inside."""
@@ -154,61 +120,15 @@ class Container:
             self._killed_for_memory = True
             self.signal(signal.SIGKILL)
 
-    def follow(self, stream: bytes, fd: int) -> None:
-        os.set_blocking(fd, False)
-        self._followers.append((stream, fd))
-
-    def close_stdin(self) -> None:
-        if self.stdin >= 0 and not self.spec.tty:
-            os.close(self.stdin)
-            self.stdin = -1
-
-    def _drain(self, fd: int) -> None:
-        try:
-            data = os.read(fd, _READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:  # a terminal whose last user has gone says EIO
-            data = b""
-        stream = self._streams[fd]
-        if data:
-            self._log.write(stream, data)
-            self._pass_on(stream, data)
-            return
-        self._close_stream(fd)
-
-    def _close_stream(self, fd: int) -> None:
-        self._loop.forget(fd)
-        self._log.end(self._streams.pop(fd))
-        os.close(fd)
-        if fd == self.terminal:
-            self.terminal = -1
-
-    def _pass_on(self, stream: bytes, data: bytes) -> None:
-        for follower in list(self._followers):
-            wanted, fd = follower
-            if wanted != stream:
-                continue
-            try:
-                os.write(fd, data)
-            except OSError:  # gone, or so slow that its pipe is full: it must not hold up the program
-                os.close(fd)
-                self._followers.remove(follower)
-
-    # --- ending
-
     def reaped(self, status: int, groups: limits.ControlGroups) -> None:
         """The init is gone and everything in its pid namespace with it. Take what is left, and put it on record."""
         if self._channel is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self._channel.setblocking(False)
-                self._hear()
+            self._channel.setblocking(False)
+            self._hear()
         code, signum = self._outcome or init.describe(status)
-        for fd in list(self._streams):
-            self._finish_reading(fd)
         oom = self._killed_for_memory or bool(groups.bases and groups.out_of_memory(self.group))
         if self._killed_for_memory:
-            code, signum = 137, int(signal.SIGKILL)
+            code, signum = 128 + signal.SIGKILL, int(signal.SIGKILL)
         self.status = dataclasses.replace(
             self.status,
             state="exited",
@@ -220,22 +140,9 @@ class Container:
             message=self.status.message or self._termination_message(),
         )
         groups.remove(self.group)
-        self._answer({"error": "StartError", "message": self.status.message or "ended before it could start"})
-        write_record(f"{self.pod.state_dir}/{self.spec.name}-{self.spec.attempt}.json", spec.to_json(self.status))
         self.release()
-
-    def _finish_reading(self, fd: int) -> None:
-        """Read to the end of what the ended processes wrote. A descriptor passed elsewhere must not hold this up."""
-        for _ in range(1024):
-            try:
-                data = os.read(fd, _READ_BYTES)
-            except OSError:
-                break
-            if not data:
-                break
-            self._log.write(self._streams[fd], data)
-            self._pass_on(self._streams[fd], data)
-        self._close_stream(fd)
+        records.write(f"{self.pod.state_dir}/{self.spec.name}-{self.spec.attempt}.json", spec.to_json(self.status))
+        self._answer(self._refusal or {"error": "StartError", "message": "ended before it could start"})
 
     def _termination_message(self) -> str:
         with contextlib.suppress(OSError), open(self.message_file, "rb") as file:
@@ -243,16 +150,11 @@ class Container:
         return ""
 
     def release(self) -> None:
-        self._log.close()
-        for fd in (*self.namespaces.values(), *(fd for _, fd in self._followers)):
+        """Close what this run holds open, the rest of its output included."""
+        self.streams.close()
+        for fd in self.namespaces.values():
             os.close(fd)
-        self.namespaces, self._followers = {}, []
-        if self.stdin >= 0:
-            os.close(self.stdin)
-            self.stdin = -1
-        if self._channel is not None:
-            self._loop.forget(self._channel.fileno())
-            self._channel.close()
-            self._channel = None
+        self.namespaces = {}
+        self._hang_up()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.message_file)

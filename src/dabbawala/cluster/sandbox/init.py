@@ -14,7 +14,6 @@ import os
 import resource
 import signal
 import socket
-import struct
 import termios
 from dataclasses import dataclass
 
@@ -114,18 +113,13 @@ def environment(hostname: str, env: dict[str, str], user: spec.User, terminal: b
 
 def open_terminal(channel: socket.socket) -> tuple[int, int, int]:
     """A terminal of the container's own devpts; its master goes to whoever is at the other end of the channel."""
-    master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    fcntl.ioctl(master, termios.TIOCSPTLCK, struct.pack("i", 0))
-    (number,) = struct.unpack("I", fcntl.ioctl(master, termios.TIOCGPTN, struct.pack("I", 0)))
-    slave = os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    master, slave = os.openpty()
     wire.send(channel, {"terminal": True}, [master])
     os.close(master)
     return slave, slave, slave
 
 
-def spawn(
-    argv: tuple[str, ...], env: dict[str, str], cwd: str, stdio: tuple[int, int, int], terminal: bool
-) -> int:
+def spawn(argv: tuple[str, ...], env: dict[str, str], cwd: str, stdio: tuple[int, int, int], terminal: bool) -> int:
     """Fork and exec the program; returns when exec has succeeded, else raises what exec said."""
     verdict, told = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
@@ -151,9 +145,7 @@ def _cannot_execute(program: str, code: int) -> wire.SandboxError:
     return wire.SandboxError("StartError", f'exec: "{program}": {os.strerror(code).lower()}')
 
 
-def execute(
-    argv: tuple[str, ...], env: dict[str, str], cwd: str, stdio: tuple[int, int, int], terminal: bool
-) -> None:
+def execute(argv: tuple[str, ...], env: dict[str, str], cwd: str, stdio: tuple[int, int, int], terminal: bool) -> None:
     """Become the program, in a session of its own, with default signals and nothing open but stdio."""
     os.setsid()
     for target, fd in enumerate(_above_stdio(stdio)):

@@ -111,7 +111,15 @@ def forbid_inspection() -> None:
 
 
 def set_process_name(name: str) -> None:
+    """Name the process everywhere, its command line included: that would show host paths inside containers."""
     _prctl(_PR_SET_NAME, name.encode()[:15], "set name")
+    with open("/proc/self/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    start, end = int(fields[45]), int(fields[46])
+    if 0 < start < end:
+        title = name.encode()[: end - start - 1]
+        ctypes.memset(start, 0, end - start)
+        ctypes.memmove(start, title, len(title))
 
 
 def forbid_new_privileges() -> None:

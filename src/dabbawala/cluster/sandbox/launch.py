@@ -13,11 +13,9 @@ import fcntl
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 
-from dabbawala.cluster.sandbox import container as containers
-from dabbawala.cluster.sandbox import holder, idmap, kernel, limits, loop
+from dabbawala.cluster.sandbox import holder, idmap, kernel, limits, loop, records
 
 _NAMESPACES = (
     kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
@@ -26,8 +24,9 @@ _LEFTOVERS = ("holder.sock", "holder.json", "cgroups.json")
 _LEFTOVER_DIRECTORIES = ("pods", "processes", "view", "scratch")
 
 
-def main(run_dir: str, ready: int) -> None:
-    """Entry of the process that the client starts. `ready` gets `ok`, or the reason why not, then its end."""
+def main(run_dir: str, ready_descriptor: str) -> None:
+    """Entry of the process that the client starts. The descriptor gets `ok`, or the reason why not, then its end."""
+    ready = int(ready_descriptor)
     os.umask(0o077)
     os.setsid()
     if os.fork():
@@ -88,7 +87,7 @@ def _open_namespaces(run_dir: str, ready: int) -> int:
     os.waitpid(opener, 0)
     janitor = os.getpid()
     record = {"pid": pid, "start_time": start_time(pid), "janitor": janitor, "janitor_start_time": start_time(janitor)}
-    containers.write_record(f"{run_dir}/holder.json", record)
+    records.write(f"{run_dir}/holder.json", record)
     said = os.read(serving, 16)
     for fd in (asked, allow, serving):
         os.close(fd)
@@ -118,7 +117,7 @@ def _opener(run_dir: str, ask: int, allowed: int, served: int) -> Callable[[], i
 
 
 def start_time(pid: int) -> int:
-    """When a process started, in clock ticks since boot: with its pid, an identity that is never used again. 0: gone."""
+    """When a process started, in clock ticks since boot: an identity together with its pid. 0 when it is gone."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             fields = file.read().rsplit(")", 1)[1].split()
@@ -158,7 +157,3 @@ def recorded(run_dir: str) -> tuple[int, int]:
     holding = record["pid"] if start_time(record["pid"]) == record["start_time"] else 0
     tending = record["janitor"] if start_time(record["janitor"]) == record["janitor_start_time"] else 0
     return holding, tending
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))

@@ -104,10 +104,10 @@ def detect(label: str) -> ControlGroups:
 
 
 def _detect_v1(own: dict[str, str], label: str) -> ControlGroups | None:
-    bases = {}
-    for controller in ("memory", "cpu", "pids"):
+    bases: dict[str, str] = {}
+    for controller, trial in _V1_TRIAL.items():
         base = f"{_ROOT}/{controller}{own.get(controller, '/').rstrip('/')}/{label}"
-        if controller not in own or not _try(base, _V1_TRIAL[controller]):
+        if controller not in own or not _try(base, trial):
             for made in bases.values():
                 _remove(made)
             return None

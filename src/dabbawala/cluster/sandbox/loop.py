@@ -98,12 +98,15 @@ class Request:
         self.connection.close()
 
 
+Operations = dict[str, Callable[[Request], None]]
+
+
 class Door:
     """A unix socket at which the owner, and nobody else, may ask."""
 
-    def __init__(self, loop: Loop, path: str, serve: Callable[[Request], None]) -> None:
+    def __init__(self, loop: Loop, path: str, operations: Operations) -> None:
         self._loop = loop
-        self._serve = serve
+        self._operations = operations
         self.path = path
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         with contextlib.suppress(FileNotFoundError):
@@ -157,7 +160,10 @@ class Door:
 
     def _dispatch(self, request: Request) -> None:
         try:
-            self._serve(request)
+            name = request.message.get("op")
+            if name not in self._operations:
+                raise wire.SandboxError("UnknownOperation", f"there is no operation {name!r} here")
+            self._operations[name](request)
         except Exception as error:  # whatever a request did wrong is told to whoever asked, and ends there
             request.finish(wire.failure(error))
 

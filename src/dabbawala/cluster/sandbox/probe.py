@@ -47,7 +47,7 @@ _REMEDIES = {
 }
 _APPARMOR = (
     "User namespaces come without rights here (Ubuntu's AppArmor restriction): as root, "
-    "`sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, or give the interpreter an AppArmor profile with `userns`."
+    "`sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, or give the interpreter a profile with `userns`."
 )
 _OTHERWISE = "The control plane, simulated pods and everything on them still work; `dabba up` as root may work too."
 _CONFINED_STEPS = ("id maps", "network namespace", "loopback", "veth", "mount")

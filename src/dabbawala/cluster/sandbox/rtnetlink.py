@@ -108,9 +108,7 @@ class Netlink:
 
     def _route(self, destination: str, prefix: int, index: int, via: str, kind: tuple[int, int, int, int]) -> None:
         table, scope, route_type, flags = kind
-        body = struct.pack(
-            "=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, table, _PROTO_BOOT, scope, route_type, flags
-        )
+        body = struct.pack("=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, table, _PROTO_BOOT, scope, route_type, flags)
         if prefix:
             body += attribute(_RTA_DST, socket.inet_aton(destination))
         if via:

@@ -59,11 +59,11 @@ class Connection:
         """The next line; SandboxError when it is a refusal, EOFError when there is none."""
         while (message := self._inbox.take()) is None:
             await readable(self._socket.fileno())
+            more = True
             with contextlib.suppress(BlockingIOError):
-                if not self._inbox.receive(self._socket) and (message := self._inbox.take()) is None:
-                    raise EOFError("the connection ended")
-                if message is not None:
-                    break
+                more = self._inbox.receive(self._socket)
+            if not more:
+                raise EOFError("the connection ended")
         if "error" in message:
             raise wire.SandboxError(message["error"], message["message"])
         return message

@@ -29,9 +29,9 @@ _SHARED_DIRECTORIES = ("tmp", "var/tmp")
 _ETC = (
     "alternatives", "bash.bashrc", "ca-certificates", "ca-certificates.conf", "debian_version", "fonts", "gai.conf",
     "host.conf", "inputrc", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk", "ld.so.cache", "ld.so.conf",
-    "ld.so.conf.d", "locale.alias", "locale.conf", "localtime", "magic", "mime.types", "networks", "os-release", "pki",
-    "protocols", "python3", "python3.11", "python3.12", "python3.13", "python3.14", "redhat-release", "services",
-    "shells", "ssl", "terminfo", "timezone",
+    "ld.so.conf.d", "locale.alias", "locale.conf", "localtime", "magic", "mime.types", "networks", "os-release",
+    "pki/ca-trust", "pki/tls/certs", "protocols", "python3", "python3.11", "python3.12", "python3.13", "python3.14",
+    "redhat-release", "services", "shells", "ssl/certs", "ssl/openssl.cnf", "terminfo", "timezone",
 )  # fmt: skip
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {
@@ -195,6 +195,7 @@ def _build_etc(tree: Tree, pod: spec.PodSpec, user: spec.User) -> None:
     tree.directory("etc")
     for name in _ETC:
         source = f"/etc/{name}"
+        os.makedirs(os.path.dirname(tree.at(source)), exist_ok=True)
         if os.path.islink(source):
             os.symlink(os.readlink(source), tree.at(source))
         elif os.path.isdir(source):
