@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +13,16 @@ from dabbawala.apimachinery.status import StatusError
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 
-Stream = AsyncGenerator[bytes, None]
+
+class Stream(Protocol):
+    """A body in pieces: an async generator, or what behaves like one. `aclose` is called in any case, also when
+    nothing was ever read."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Tunnel(Protocol):

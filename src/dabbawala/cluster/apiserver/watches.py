@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 import orjson
@@ -81,11 +81,11 @@ def watch(call: Call, ticker: Ticker) -> Response:
     from_now = query.flag("sendInitialEvents") or (not initial and revision == 0)
     run = _Watch(call, matches, form, ticker)
     run.start(None if from_now or (initial and revision == 0) else revision, send_initial=from_now)
-    return Response(200, run.events(), {"content-type": form.content_type if form else response.JSON})
+    return Response(200, run, {"content-type": form.content_type if form else response.JSON})
 
 
 class _Watch:
-    """One watch being served."""
+    """One watch being served: the stream of its events. Unsubscribes when closed, read or not."""
 
     def __init__(self, call: Call, matches: Predicate | None, form: Representation | None, ticker: Ticker) -> None:
         self._call = call
@@ -102,6 +102,21 @@ class _Watch:
         self._subscription: Subscription
         self._initial: list[Entry] = []
         self._send_initial = False
+        self._events = self._run()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._events)
+
+    async def aclose(self) -> None:
+        self._end()
+        await self._events.aclose()
+
+    def _end(self) -> None:
+        self._ticker.remove(self._subscription)
+        self._subscription.close()
 
     def start(self, after: int | None, *, send_initial: bool) -> None:
         """Subscribe now, so that nothing that happens before the first byte is missed. Raises Expired."""
@@ -115,7 +130,7 @@ class _Watch:
         if send_initial:
             self._initial = self._store.list(resource, namespace)
 
-    async def events(self) -> AsyncGenerator[bytes, None]:
+    async def _run(self) -> AsyncGenerator[bytes, None]:
         subscription = self._subscription
         self._ticker.add(subscription)
         started = bookmarked = self._clock.monotonic()
@@ -144,8 +159,7 @@ class _Watch:
         except errors.Closed:
             return
         finally:
-            self._ticker.remove(subscription)
-            subscription.close()
+            self._end()
 
     async def _initial_events(self) -> AsyncGenerator[bytes, None]:
         entries, matches = self._initial, self._matches
