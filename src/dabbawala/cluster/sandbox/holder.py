@@ -97,7 +97,7 @@ class Holder:
             raise wire.SandboxError("TooManyPods", f"one cluster holds at most {_MAX_PODS} pods with processes")
         taken = next((pod for pod in self._pods.values() if pod.pid and pod.wanted.address == wanted.address), None)
         if taken is not None:
-            raise wire.SandboxError("AddressInUse", f"{wanted.address} is the address of pod {taken.spec.name}")
+            raise wire.SandboxError("AddressInUse", f"{wanted.address} is the address of pod {taken.wanted.name}")
 
     def _list_pods(self, request: loop.Request) -> None:
         request.finish({"pods": [spec.to_json(pod.status()) for pod in self._pods.values()]})
