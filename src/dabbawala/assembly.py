@@ -11,7 +11,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,7 +25,10 @@ from dabbawala.cluster.controllers.deployment.controller import DeploymentContro
 from dabbawala.cluster.controllers.disruption.controller import DisruptionController
 from dabbawala.cluster.controllers.endpointslice.controller import EndpointSliceController
 from dabbawala.cluster.controllers.replicaset.controller import ReplicaSetController
-from dabbawala.cluster.supervisor import daemon, lifecycle
+from dabbawala.cluster.kubelet.images import build
+from dabbawala.cluster.kubelet.images.dockerfile import BadDockerfile as BadDockerfile
+from dabbawala.cluster.kubelet.images.store import Image, ImageStore
+from dabbawala.cluster.supervisor import daemon, lifecycle, paths
 from dabbawala.cluster.supervisor.control_plane import ControlPlane
 from dabbawala.cluster.supervisor.paths import Paths
 from dabbawala.reconcile.controller import Controller
@@ -48,6 +52,16 @@ def controllers(client: Client, clock: Clock) -> Sequence[Controller]:
         EndpointSliceController(),
         DisruptionController(),
     )
+
+
+def images() -> ImageStore:
+    """The user's local image store, shared by all clusters."""
+    return ImageStore(paths.resolve("default", None, dict(os.environ)).images)
+
+
+def build_image(context: Path, tag: str, arguments: Mapping[str, str]) -> Image:
+    """Build a folder's Dockerfile. Raises BadDockerfile."""
+    return build.build(images(), context, tag, arguments, SystemClock().now())
 
 
 async def up(

@@ -55,7 +55,7 @@ async def _run(
 ) -> tuple[dict[str, object], list[list[dict[str, float]]]]:
     clock = SystemClock()
     programs = workloads.folder()
-    await workloads.build(assembly.images(), programs, view.say)
+    await workloads.build(assembly.build_image, programs, view.say)
     began = clock.monotonic()
     record = await assembly.up(where, {"nodes": 1, "scrape_seconds": 1.0}, fresh=True, heard=lambda event: None)
     ready = clock.monotonic() - began

@@ -23,8 +23,13 @@ def image() -> None:
 def build(directory: Path, tag: str, arguments: tuple[str, ...]) -> None:
     """Read DIRECTORY/Dockerfile and register the program it describes."""
     pairs = dict(argument.partition("=")[::2] for argument in arguments)
-    built = assembly.images().build(directory, tag, pairs)
-    click.echo(f"{tag} {built.id}")
+    try:
+        built = assembly.build_image(directory, tag, pairs)
+    except assembly.BadDockerfile as error:
+        raise click.ClickException(str(error)) from error
+    for note in built.notes:
+        click.echo(f"note: {note}")
+    click.echo(f"{built.name} {built.id[:12]}")
 
 
 @image.command("list")

@@ -6,20 +6,13 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
 
 from dabbawala.demo import releases
 
+BuildImage = Callable[[Path, str, Mapping[str, str]], object]
+"""Build a folder under a tag with arguments; `assembly.build_image` is one."""
+
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-class Built(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-class ImageStore(Protocol):
-    def build(self, context: Path, tag: str, arguments: Mapping[str, str]) -> Built: ...
 
 
 def folder() -> Path:
@@ -29,10 +22,10 @@ def folder() -> Path:
     return installed if installed.is_dir() else here.parents[2] / "workloads"
 
 
-async def build(store: ImageStore, programs: Path, say: Callable[[str], None]) -> None:
+async def build(make: BuildImage, programs: Path, say: Callable[[str], None]) -> None:
     """Build every version's image from its own Dockerfile; what is built already costs nothing."""
     for service, version in releases.IMAGES:
         tag = f"{service.image}:{version}"
         arguments = {"VERSION": version, "PYTHON": PYTHON}
-        await asyncio.to_thread(store.build, programs / service.folder, tag, arguments)
+        await asyncio.to_thread(make, programs / service.folder, tag, arguments)
         say(f"image {tag} is built")
