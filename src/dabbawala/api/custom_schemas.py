@@ -20,7 +20,10 @@ _DATA = Path(__file__).with_name("data")
 _OWN = "#/definitions/"
 _BUILT_IN = "#/components/schemas/"
 # What a published definition says beyond the structural form of a CustomResourceDefinition.
-_NOT_STRUCTURAL = ("x-kubernetes-patch-strategy", "x-kubernetes-patch-merge-key", "x-kubernetes-group-version-kind")
+_NOT_STRUCTURAL = (
+    "x-kubernetes-patch-strategy", "x-kubernetes-patch-merge-key", "x-kubernetes-group-version-kind",
+    "x-kubernetes-unions",
+)  # fmt: skip
 
 
 @lru_cache(maxsize=8)

@@ -1,0 +1,63 @@
+"""The API server with everything plugged in, as a cluster runs it, and raw calls as somebody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from dabbawala.api import KINDS, kinds
+from dabbawala.api.kind import Kind
+from dabbawala.apimachinery.clock import VirtualClock
+from dabbawala.cluster.apiserver import rbac_defaults, standard
+from dabbawala.cluster.apiserver.app import APIServer
+from dabbawala.cluster.apiserver.request import AUTHENTICATED, LOOPBACK, Query, Request, User
+from dabbawala.cluster.apiserver.response import Response
+from dabbawala.cluster.apiserver.tokens import Signer
+
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+
+def kind(api_version: str, name: str) -> Kind:
+    found = kinds.of(api_version, name)
+    assert found is not None
+    return found
+
+
+def user(name: str, *groups: str) -> User:
+    return User(name, (*groups, AUTHENTICATED))
+
+
+@asynccontextmanager
+async def guarded_server(clock: VirtualClock, signer: Signer | None = None) -> AsyncIterator[APIServer]:
+    signer = signer or Signer(ec.generate_private_key(ec.SECP256R1()))
+    async with APIServer.in_memory(
+        KINDS, clock=clock, plugins=lambda core: standard.plugins(core, signer, build="test")
+    ) as server:
+        client = server.client()
+        await rbac_defaults.ensure(server.core, client.create, client.update)
+        yield server
+
+
+async def send(
+    server: APIServer,
+    method: str,
+    url: str,
+    body: object = None,
+    *,
+    who: User | None = LOOPBACK,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """One request as `who`, or with the credential in `headers`; the answer's body is in one piece."""
+    path, _, query = url.partition("?")
+    data = b"" if body is None else orjson.dumps(body)
+    request = Request(method, path, Query.parse(query), headers or {}, data, user=who)
+    return await server.handle(request)
+
+
+def parsed(response: Response) -> Any:
+    assert isinstance(response.body, bytes)
+    return orjson.loads(response.body)
