@@ -1,1 +1,1 @@
-"""The scheduler."""
+"""The scheduler: which pod goes to which node."""

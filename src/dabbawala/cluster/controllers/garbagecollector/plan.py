@@ -70,7 +70,7 @@ def _judge(item: Item, owners: Mapping[str, Owner], dependents: Sequence[Item]) 
         kept = [ref for ref in references if owners.get(str(ref.get("uid")), Owner.SOLID) is Owner.SOLID]
         return Plan() if len(kept) == len(references) else Plan((_write(item, kept),))
     if Owner.WAITING in states and dependents:
-        unblocked = ()
+        unblocked: tuple[Patch, ...] = ()
         if any(dependent.waits_for_dependents for dependent in dependents):
             freed = [{**ref, "blockOwnerDeletion": False} for ref in references]
             unblocked = (_write(item, freed),) if freed != references else ()

@@ -9,7 +9,9 @@ from dabbawala.api import core_v1, storage_v1
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
+from dabbawala.apimachinery.status import NotFound
 from dabbawala.cluster.controllers.volumes import plan as planning
+from dabbawala.reconcile.apply import Writer
 from dabbawala.reconcile.cache import Caches
 from dabbawala.reconcile.controller import Watch
 from dabbawala.reconcile.plan import Plan
@@ -52,7 +54,8 @@ class VolumeController:
     name = "persistentvolume-reclaimer"
     kind: Kind = core_v1.PERSISTENT_VOLUME
 
-    def __init__(self, erase: Erase) -> None:
+    def __init__(self, client: Writer, erase: Erase) -> None:
+        self._client = client
         self._erase = erase
 
     @property
@@ -63,17 +66,26 @@ class VolumeController:
         volume = caches.get(core_v1.PERSISTENT_VOLUME, key)
         if volume is None:
             return Plan()
-        claim = self._claim(volume, caches)
+        claim = await self._claim(volume, caches)
         erased = planning.is_to_be_erased(volume, claim)
         if erased:
             await self._erase(volume["spec"]["hostPath"]["path"])
         return planning.plan_volume(volume, claim, data_removed=erased)
 
-    def _claim(self, volume: Object, caches: Caches) -> Object | None:
+    async def _claim(self, volume: Object, caches: Caches) -> Object | None:
+        """The claim that the volume names. That it is gone is believed only when the API itself says so: the cache of
+        claims may be behind that of volumes, and erased data does not come back."""
         key = planning.claim_key(volume)
-        claim = caches.get(core_v1.PERSISTENT_VOLUME_CLAIM, key) if key is not None else None
-        wanted = (volume["spec"].get("claimRef") or {}).get("uid")
-        return claim if claim is not None and wanted in (None, "", meta.uid(claim)) else None
+        if key is None:
+            return None
+        claim = caches.get(core_v1.PERSISTENT_VOLUME_CLAIM, key)
+        if claim is None:
+            try:
+                claim = await self._client.get(core_v1.PERSISTENT_VOLUME_CLAIM, key.name, key.namespace)
+            except NotFound:
+                return None
+        wanted = volume["spec"]["claimRef"].get("uid")
+        return claim if wanted in (None, "", meta.uid(claim)) else None
 
 
 def claims_of_volume(volume: Object, caches: Caches) -> Iterable[ObjectKey]:

@@ -101,7 +101,7 @@ def _bind(claim: Object, volume: Object) -> Plan:
         "uid": meta.uid(claim),
     }
     if (volume["spec"].get("claimRef") or {}).get("uid") != meta.uid(claim):
-        body = {"spec": {"claimRef": reference}, "metadata": {"annotations": {BOUND_BY_US: "yes"}}}
+        body: Object = {"spec": {"claimRef": reference}, "metadata": {"annotations": {BOUND_BY_US: "yes"}}}
         version = meta.resource_version(volume)
         actions.append(Patch(core_v1.PERSISTENT_VOLUME, meta.key(volume), body, resource_version=version))
     marks = {BOUND: "yes", BOUND_BY_US: "yes"}
