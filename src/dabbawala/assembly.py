@@ -9,6 +9,7 @@ import asyncio
 import importlib.metadata
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,18 +19,25 @@ from typing import Any
 import click
 import uvloop
 
-from dabbawala.apimachinery.clock import Clock, SystemClock
+from dabbawala.api import apps_v1, argoproj_v1alpha1
+from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.client import http, kubeconfig
 from dabbawala.client.client import Client
+from dabbawala.cluster.controllers.daemonset.controller import DaemonSetController
 from dabbawala.cluster.controllers.deployment.controller import DeploymentController
 from dabbawala.cluster.controllers.disruption.controller import DisruptionController
 from dabbawala.cluster.controllers.endpointslice.controller import EndpointSliceController
+from dabbawala.cluster.controllers.job.controller import JobController
+from dabbawala.cluster.controllers.namespace.controller import NamespaceController
+from dabbawala.cluster.controllers.nodelifecycle.controller import NodeLifecycleController
 from dabbawala.cluster.controllers.replicaset.controller import ReplicaSetController
+from dabbawala.cluster.controllers.serviceaccount.controller import ServiceAccountController
+from dabbawala.cluster.controllers.volumes.controller import ClaimController, VolumeController
 from dabbawala.cluster.kubelet.images import build
 from dabbawala.cluster.kubelet.images.dockerfile import BadDockerfile as BadDockerfile
 from dabbawala.cluster.kubelet.images.store import Image, ImageStore
 from dabbawala.cluster.supervisor import daemon, lifecycle, paths
-from dabbawala.cluster.supervisor.control_plane import ControlPlane
+from dabbawala.cluster.supervisor.control_plane import ControlPlane, Surroundings
 from dabbawala.cluster.supervisor.paths import Paths
 from dabbawala.reconcile.controller import Controller
 
@@ -44,13 +52,24 @@ def version() -> str:
     return importlib.metadata.version("dabbawala")
 
 
-def controllers(client: Client, clock: Clock) -> Sequence[Controller]:
+def controllers(around: Surroundings) -> Sequence[Controller]:
     """The built-in controllers of a cluster."""
+
+    async def erase(path: str) -> None:
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
     return (
+        NamespaceController(around.client),
+        ServiceAccountController(around.root_ca),
+        NodeLifecycleController(around.clock.now()),
         DeploymentController(),
         ReplicaSetController(),
+        DaemonSetController(),
+        JobController(),
         EndpointSliceController(),
-        DisruptionController(),
+        DisruptionController((apps_v1.DEPLOYMENT, argoproj_v1alpha1.ROLLOUT)),
+        ClaimController(lambda name: str(around.paths.volumes / name)),
+        VolumeController(around.client, erase),
     )
 
 

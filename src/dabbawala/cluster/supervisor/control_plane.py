@@ -11,11 +11,13 @@ import gc
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from dabbawala.api import core_v1
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.client.client import Client
 from dabbawala.cluster.apiserver.request import User
+from dabbawala.cluster.controllers.garbagecollector.controller import GarbageCollector
 from dabbawala.cluster.kubelet import simulated_kubelet
 from dabbawala.cluster.supervisor import daemon, options, server
 from dabbawala.cluster.supervisor.paths import Paths
@@ -27,7 +29,18 @@ log = logging.getLogger("dabbawala.supervisor")
 GC_THRESHOLDS = (50_000, 20, 100)
 """With the default ones, full collections stop the loop for seconds in a large cluster."""
 
-Controllers = Callable[[Client, Clock], Sequence[Controller]]
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the controllers of a cluster are made from. `root_ca` is PEM, as pods find it."""
+
+    client: Client
+    clock: Clock
+    paths: Paths
+    root_ca: str
+
+
+Controllers = Callable[[Surroundings], Sequence[Controller]]
 
 
 class ControlPlane:
@@ -60,10 +73,14 @@ class ControlPlane:
 
     async def _run_parts(self, served: server.Server, chosen: options.Options) -> None:
         client = served.app.client(User("system:kube-controller-manager", ("system:masters",)))
-        runtime = Runtime(client, self._clock, self._controllers(client, self._clock))
+        around = Surroundings(client, self._clock, self._paths, served.pki.ca_bundle)
+        runtime = Runtime(client, self._clock, self._controllers(around))
+        garbage = GarbageCollector(client, self._clock, runtime.informers)
         async with asyncio.TaskGroup() as parts:
+            parts.create_task(served.custom.run(), name="custom resources")
             parts.create_task(runtime.run(), name="controllers")
             await runtime.ready.wait()
+            parts.create_task(garbage.run(), name="garbage collector")
             self._progress.say("controllers", text="controllers ready")
             if chosen.simulated_nodes:
                 self._simulate(parts, client, runtime, chosen.simulated_nodes)

@@ -17,16 +17,17 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver import pki as keys
-from dabbawala.cluster.apiserver import rbac_defaults, tokens
+from dabbawala.cluster.apiserver import rbac_defaults, standard, tokens
 from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.apiserver.audit import AuditLog
 from dabbawala.cluster.apiserver.core import Core
+from dabbawala.cluster.apiserver.crds import CustomResources
 from dabbawala.cluster.apiserver.http import Front
 from dabbawala.cluster.apiserver.pki import PKI
 from dabbawala.cluster.apiserver.resources import KindSet
 from dabbawala.cluster.store.errors import StoreError
 from dabbawala.cluster.store.store import Store
-from dabbawala.cluster.supervisor import bootstrap, plugins
+from dabbawala.cluster.supervisor import bootstrap
 from dabbawala.cluster.supervisor.options import Options
 from dabbawala.cluster.supervisor.paths import Paths
 
@@ -47,6 +48,7 @@ class Server:
     front: Front
     pki: PKI
     signer: tokens.Signer
+    custom: CustomResources
     url: str = ""
 
 
@@ -63,16 +65,21 @@ async def start(paths: Paths, options: Options, clock: Clock, build: str, cleanu
     audit = AuditLog(paths.logs / "audit.log", clock, core.new_uid)
     audit.start()
     cleanup.callback(audit.close)
-    plugged = plugins.plug(core, signer, audit, build)
-    app = APIServer(core, plugged.plugins)
+    app = APIServer(core, standard.plugins(core, signer, build=build, extras=_extras(core, audit)))
     cleanup.push_async_callback(app.close)
     front = Front(app.handle)
     cleanup.push_async_callback(front.close)
-    server = Server(core, app, front, pki, signer)
+    custom = CustomResources(core, app.client())
+    custom.load()
+    server = Server(core, app, front, pki, signer, custom)
     await _listen(server, paths, options)
     await _first_objects(server)
     keys.write_kubeconfig(paths.kubeconfig, keys.kubeconfig(pki, server.url, f"dabba-{paths.name}"))
     return server
+
+
+def _extras(core: Core, audit: AuditLog) -> standard.Extras:
+    return standard.Extras(audit=audit)
 
 
 async def _first_objects(server: Server) -> None:
