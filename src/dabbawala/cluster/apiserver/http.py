@@ -34,6 +34,7 @@ BACKLOG = 2048
 ARRIVAL_SECONDS = 15.0
 ANSWER_SECONDS = 60.0
 IDLE_SECONDS = 300.0
+LINGER_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 
 Handle = Callable[[Request], Awaitable[Response]]
@@ -129,6 +130,7 @@ class Connection(asyncio.Protocol):
         self._refused = False
         self._upgrading = False  # the client has asked to; the parser reads no further
         self._closing = False
+        self._arriving = False
         self._serving: Request | None = None
         self._rest: bytes = b""  # what came after a request to upgrade
         self._begin()
@@ -161,8 +163,8 @@ class Connection(asyncio.Protocol):
             return
         if self._refused:
             return
+        self._unfinished += len(data)
         try:
-            self._header_bytes += len(data) if not self._headers_done else 0
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrading = True
@@ -171,7 +173,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._refuse(status.BadRequest(f"malformed HTTP request: {error}"))
             return
-        if not self._headers_done and self._header_bytes > MAX_HEADERS:
+        if self._header_bytes > MAX_HEADERS or (not self._headers_done and self._unfinished > MAX_HEADERS):
             self._refuse(status.BadRequest(f"request headers larger than {MAX_HEADERS} bytes"))
 
     def eof_received(self) -> bool:
@@ -200,17 +202,21 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._header_bytes = 0
+        self._unfinished = 0  # bytes received since the read in which the message began
         self._headers_done = False
         self._rest = b""
 
     def on_message_begin(self) -> None:
         self._begin()
+        self._arriving = True
         self._since = self._loop.time()
 
     def on_url(self, url: bytes) -> None:
         self._url += url
+        self._header_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         present = self._headers.get(key)
         self._headers[key] = text if present is None else f"{present},{text}"
@@ -244,8 +250,8 @@ class Connection(asyncio.Protocol):
             self._client,
         )
         self._queue.append((request, self._parser.should_keep_alive()))
-        self._headers_done = False
-        self._header_bytes = 0
+        self._arriving = False
+        self._header_bytes = self._unfinished = 0
         if self._task is None:
             self._task = self._loop.create_task(self._answer_all())
         elif len(self._queue) >= MAX_PIPELINED:
@@ -331,12 +337,15 @@ class Connection(asyncio.Protocol):
             await self._drained.wait()
 
     def _refuse(self, error: status.StatusError) -> None:
-        """Answer an unreadable request, and close: what follows on the connection means nothing."""
+        """Answer an unreadable request, and close: what follows on the connection means nothing. It is still read
+        for a moment, because closing at once would make the client miss the answer."""
+        if self._refused or self._transport.is_closing():
+            return
         self._refused = True
         answer = response.failure(error)
         assert isinstance(answer.body, bytes)
         self._transport.write(_head(answer, False, f"content-length: {len(answer.body)}") + answer.body)
-        self._transport.close()
+        self._loop.call_later(LINGER_SECONDS, self._transport.close)
 
     # Endings -----------------------------------------------------------------------------------------------------
 
@@ -351,7 +360,8 @@ class Connection(asyncio.Protocol):
         elif self._task is not None:
             if waited > ANSWER_SECONDS and not self._takes_long():
                 self._refuse(status.Timeout("request did not complete within the allotted time"))
-        elif waited > (ARRIVAL_SECONDS if self._header_bytes else IDLE_SECONDS):
+                self._task.cancel()
+        elif waited > (ARRIVAL_SECONDS if self._arriving else IDLE_SECONDS):
             self._transport.close()
 
     def _takes_long(self) -> bool:
