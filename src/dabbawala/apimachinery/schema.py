@@ -170,7 +170,8 @@ class _Table(NamedTuple):
     body: memoryview
 
 
-def _read(file: str) -> tuple[dict[str, Any], memoryview]:
+def read_table(file: str) -> tuple[dict[str, Any], memoryview]:
+    """A table of the package's data: its index (the first line) and, behind it, the entries that the index places."""
     blob = zlib.decompress((_DATA / file).read_bytes())
     end = blob.index(b"\n")
     return orjson.loads(blob[:end]), memoryview(blob)[end + 1 :]
@@ -178,7 +179,7 @@ def _read(file: str) -> tuple[dict[str, Any], memoryview]:
 
 @lru_cache(maxsize=1)
 def _table() -> _Table:
-    head, body = _read("schema.z")
+    head, body = read_table("schema.z")
     return _Table(head, head.pop("definitions"), body)
 
 
@@ -220,7 +221,7 @@ def of_kind(schema_name: str, open_api: Mapping[str, Any] | None) -> Schema | No
 def descriptions(names: list[str]) -> dict[str, dict[str, str]]:
     """For each named definition its texts, by property, its own under the empty string. Reads 265 KB from disk and
     keeps nothing: whoever publishes OpenAPI or explains a field caches what it builds."""
-    index, body = _read("descriptions.z")
+    index, body = read_table("descriptions.z")
     found = {}
     for name in names:
         offset, length = index.get(name, (0, 0))
