@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dabbawala.api.kind import Kind
+from dabbawala.apimachinery import protobuf
+from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver import authn, health, table, version
 from dabbawala.cluster.apiserver.authn import CertificateAuthenticator, Impersonation, TokenAuthenticator
 from dabbawala.cluster.apiserver.authz import Aggregation, EscalationCheck, RBACAuthorizer
@@ -21,7 +24,7 @@ from dabbawala.cluster.apiserver.tokens import Signer
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What the parts around the API server add: streams, metrics, protobuf, readiness checks."""
+    """What the parts around the API server add: streams, metrics, more body formats, readiness checks."""
 
     subresources: Mapping[tuple[str, str], SubresourceHandler] = field(default_factory=dict)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
@@ -30,14 +33,19 @@ class Extras:
     audit: Audit | None = None
 
 
+def _protobuf(body: bytes, kind: Kind | None) -> Object:
+    return protobuf.decode(body)  # the envelope says what it holds
+
+
 def plugins(core: Core, signer: Signer, *, build: str, extras: Extras | None = None) -> Plugins:
-    """Authentication by certificate and token, RBAC, reviews, discovery, OpenAPI, tables. `build` is the product's
-    version, as /version shows it."""
+    """Authentication by certificate and token, RBAC, reviews, discovery, OpenAPI, tables, protobuf. `build` is the
+    product's version, as /version shows it."""
     extras = extras or Extras()
+    decoders = {protobuf.MEDIA_TYPE: _protobuf, **extras.decoders}
     authorizer = RBACAuthorizer(core)
     tokens = TokenAuthenticator(core, signer)
-    reviews = Reviews(core, authorizer=authorizer, tokens=tokens, decoders=extras.decoders)
-    requests = TokenRequests(core, signer, extras.decoders)
+    reviews = Reviews(core, authorizer=authorizer, tokens=tokens, decoders=decoders)
+    requests = TokenRequests(core, signer, decoders)
     return Plugins(
         authenticators=(CertificateAuthenticator(), tokens),
         impersonation=Impersonation(authorizer),
@@ -54,6 +62,6 @@ def plugins(core: Core, signer: Signer, *, build: str, extras: Extras | None = N
             **extras.endpoints,
         },
         subresources={**reviews.handlers(), **requests.handlers(), **extras.subresources},
-        decoders=extras.decoders,
+        decoders=decoders,
         negotiator=table.negotiator(core.clock),
     )
