@@ -230,6 +230,7 @@ class Informers:
         self._clock = clock
         self._informers: dict[str, Informer] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._started = False
 
     def watch(self, kind: Kind, listener: Listener | None = None) -> Informer:
         """The kind's informer, made on first demand and started at once when the others are running."""
@@ -238,10 +239,13 @@ class Informers:
             informer = self._informers[kind.resource] = Informer(self._client, kind, self._clock)
         if listener is not None:
             informer.listen(listener)
+        if self._started:
+            self.start()
         return informer
 
     def start(self) -> None:
         """Start every informer that is not running."""
+        self._started = True
         for resource, informer in self._informers.items():
             if resource not in self._tasks:
                 self._tasks[resource] = asyncio.create_task(informer.run(), name=f"informer {resource}")
@@ -258,6 +262,7 @@ class Informers:
             await _cancel([task])
 
     async def stop(self) -> None:
+        self._started = False
         tasks = list(self._tasks.values())
         self._tasks.clear()
         await _cancel(tasks)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from dabbawala.api import core_v1, node_v1, storage_v1
 from dabbawala.api.kind import Kind
@@ -159,15 +160,15 @@ class Scheduler:
         found = self._runtime_class(pod)
         return ((found or {}).get("overhead") or {}).get("podFixed")
 
-    def _start(self, work: object) -> None:
-        task = asyncio.ensure_future(self._in_slot(work))  # type: ignore[arg-type]  # a coroutine, see callers
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(self._in_slot(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _in_slot(self, work: object) -> None:
+    async def _in_slot(self, work: Coroutine[Any, Any, None]) -> None:
         async with self._slots:
             try:
-                await work  # type: ignore[misc]  # a coroutine, see callers
+                await work
             except StatusError as refused:
                 log.warning("%s", refused.message)
 
