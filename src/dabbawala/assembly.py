@@ -36,7 +36,8 @@ from dabbawala.cluster.controllers.volumes.controller import ClaimController, Vo
 from dabbawala.cluster.kubelet.images import build
 from dabbawala.cluster.kubelet.images.dockerfile import BadDockerfile as BadDockerfile
 from dabbawala.cluster.kubelet.images.store import Image, ImageStore
-from dabbawala.cluster.supervisor import daemon, lifecycle, paths
+from dabbawala.cluster.monitoring import process as monitoring_process
+from dabbawala.cluster.supervisor import daemon, lifecycle, options, paths
 from dabbawala.cluster.supervisor.control_plane import ControlPlane, Surroundings
 from dabbawala.cluster.supervisor.paths import Paths
 from dabbawala.reconcile.controller import Controller
@@ -114,6 +115,22 @@ def control_plane(where: Paths) -> None:
     progress = daemon.Progress(dict(os.environ))
     plane = ControlPlane(where, SystemClock(), progress, version(), controllers=controllers)
     uvloop.run(_until_stopped(plane.run()))
+
+
+def monitoring(where: Paths, address: str) -> None:
+    """Run the cluster's monitoring in this process until SIGTERM; the control plane starts it."""
+    _log_to_stderr()
+    uvloop.run(_until_stopped(_monitoring(where, address)))
+
+
+async def _monitoring(where: Paths, address: str) -> None:
+    client = Client(http.over_socket(where.api_socket, where.token("monitoring")))
+    interval = options.read(where.options).scrape_seconds
+    settings = monitoring_process.Settings(address, where.run, interval)
+    try:
+        await monitoring_process.Monitoring(client, SystemClock(), settings).run()
+    finally:
+        await client.close()
 
 
 def _log_to_stderr() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dabbawala.api import core_v1, node_v1, scheduling_v1, storage_v1
+from dabbawala.api import core_v1, node_v1, rbac_v1, scheduling_v1, storage_v1
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
@@ -13,6 +13,16 @@ NAMESPACES = ("kube-system", "default", "kube-public", "kube-node-lease")
 API_SERVICE_ADDRESS = "10.96.0.1"
 DNS_SERVICE_ADDRESS = "10.96.0.10"
 PROVISIONER = "dabbawala.dev/local"
+
+
+MONITORING_USER = "system:monitoring"
+MONITORING_ROLE = "system:dabbawala:monitoring"
+MONITORING_RULES: list[Object] = [
+    {"apiGroups": [""], "resources": ["pods", "nodes"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["namespaces", "services"], "verbs": ["get", "create", "patch"]},
+    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "create", "patch"]},
+]
+"""It reads what it scrapes, and announces its own Service."""
 
 
 def objects() -> list[tuple[Kind, Object]]:
@@ -32,6 +42,8 @@ def objects() -> list[tuple[Kind, Object]]:
         ),
         (storage_v1.STORAGE_CLASS, _storage_class()),
         *((node_v1.RUNTIME_CLASS, _runtime_class(name)) for name in ("process", "simulated")),
+        (rbac_v1.CLUSTER_ROLE, {"metadata": {"name": MONITORING_ROLE}, "rules": MONITORING_RULES}),
+        (rbac_v1.CLUSTER_ROLE_BINDING, _binding(MONITORING_ROLE, MONITORING_USER)),
         (scheduling_v1.PRIORITY_CLASS, _priority("system-cluster-critical", 2_000_000_000)),
         (scheduling_v1.PRIORITY_CLASS, _priority("system-node-critical", 2_000_001_000)),
     ]
@@ -71,6 +83,14 @@ def _storage_class() -> Object:
 def _runtime_class(name: str) -> Object:
     scheduling = {"nodeSelector": {"dabbawala.dev/runtime": name}}
     return {"metadata": {"name": name}, "handler": name, "scheduling": scheduling}
+
+
+def _binding(role: str, user: str) -> Object:
+    return {
+        "metadata": {"name": role},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    }
 
 
 def _priority(name: str, value: int) -> Object:

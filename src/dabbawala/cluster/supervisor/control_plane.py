@@ -14,14 +14,22 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from dabbawala.api import core_v1
+from dabbawala.apimachinery import conditions
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.client.client import Client
 from dabbawala.cluster.apiserver.request import User
 from dabbawala.cluster.controllers.garbagecollector.controller import GarbageCollector
+from dabbawala.cluster.dataplane.controller import DataPlane, Settings
+from dabbawala.cluster.dataplane.holder import HolderSpawner
 from dabbawala.cluster.kubelet import simulated_kubelet
-from dabbawala.cluster.supervisor import daemon, options, server
+from dabbawala.cluster.sandbox.client import HolderClient
+from dabbawala.cluster.scheduler.controller import Scheduler
+from dabbawala.cluster.supervisor import daemon, keeper, nodes, options, server
 from dabbawala.cluster.supervisor.paths import Paths
+from dabbawala.reconcile.apply import Executor
 from dabbawala.reconcile.controller import Controller
+from dabbawala.reconcile.informer import Informers
+from dabbawala.reconcile.recorder import EventRecorder
 from dabbawala.reconcile.runtime import Runtime
 
 log = logging.getLogger("dabbawala.supervisor")
@@ -39,6 +47,9 @@ class Surroundings:
     paths: Paths
     root_ca: str
 
+
+NODES_SECONDS_MAX = 20.0
+NODES_POLL_SECONDS = 0.01
 
 Controllers = Callable[[Surroundings], Sequence[Controller]]
 
@@ -76,19 +87,64 @@ class ControlPlane:
         around = Surroundings(client, self._clock, self._paths, served.pki.ca_bundle)
         runtime = Runtime(client, self._clock, self._controllers(around))
         garbage = GarbageCollector(client, self._clock, runtime.informers)
+        recorder = EventRecorder(client, self._clock, component="default-scheduler")
+        scheduler = Scheduler(client, self._clock, runtime.informers, recorder)
         async with asyncio.TaskGroup() as parts:
             parts.create_task(served.custom.run(), name="custom resources")
             parts.create_task(runtime.run(), name="controllers")
+            if chosen.nodes:
+                await self._start_nodes(parts, served, runtime, chosen)
             await runtime.ready.wait()
             parts.create_task(garbage.run(), name="garbage collector")
+            parts.create_task(recorder.run(), name="scheduler events")
+            parts.create_task(scheduler.run(), name="scheduler")
             self._progress.say("controllers", text="controllers ready")
             if chosen.simulated_nodes:
                 self._simulate(parts, client, runtime, chosen.simulated_nodes)
-            self._progress.say("ready")
+            await self._nodes_ready(runtime.informers, chosen.nodes + chosen.simulated_nodes)
+            self._progress.say("ready", text=f"{chosen.nodes + chosen.simulated_nodes} nodes ready")
             self._progress.close()
 
+    async def _start_nodes(
+        self, parts: asyncio.TaskGroup, served: server.Server, runtime: Runtime, chosen: options.Options
+    ) -> None:
+        """The nodes' networks and processes, and the data plane that carries their traffic."""
+        holder = HolderClient(self._paths.run)
+        try:
+            made = await nodes.create(holder, self._paths, chosen)
+        except nodes.NoProcessPods as forbidden:
+            self._progress.say("failed", reason=str(forbidden))
+            raise
+        server.write_tokens(served, self._paths, [node.name for node in made], self._clock)
+        plane = self._data_plane(served, holder, runtime, chosen)
+        parts.create_task(plane.run(), name="data plane")
+        for node in made:
+            parts.create_task(nodes.keep(holder, node, self._paths, chosen, self._clock), name=node.name)
+        monitoring = nodes.monitoring_process(made[0], self._paths)
+        spawn = keeper.spawning(holder, monitoring)
+        parts.create_task(keeper.keep(holder, monitoring.name, spawn, self._clock), name=monitoring.name)
+
+    def _data_plane(
+        self, served: server.Server, holder: HolderClient, runtime: Runtime, chosen: options.Options
+    ) -> DataPlane:
+        client = served.app.client(User("system:dataplane", ("system:masters",)))
+        recorder = EventRecorder(client, self._clock, component="dataplane")
+        executor = Executor(client, recorder, field_manager="dataplane")
+        settings = Settings(self._paths.run, self._paths.logs, edge_address=chosen.host_address)
+        return DataPlane(runtime.informers, executor, HolderSpawner(holder), self._clock, settings)
+
     def _simulate(self, parts: asyncio.TaskGroup, client: Client, runtime: Runtime, count: int) -> None:
-        nodes = simulated_kubelet.simulated_nodes(count)
+        simulated = simulated_kubelet.simulated_nodes(count)
         pods = runtime.informers.watch(core_v1.POD)
-        kubelet = simulated_kubelet.SimulatedKubelet(client, pods, nodes, self._clock)
+        kubelet = simulated_kubelet.SimulatedKubelet(client, pods, simulated, self._clock)
         parts.create_task(kubelet.run(), name="simulated nodes")
+
+    async def _nodes_ready(self, informers: Informers, count: int) -> None:
+        """Wait until all nodes are Ready, or NODES_SECONDS_MAX; what is late then goes on coming."""
+        deadline = self._clock.monotonic() + NODES_SECONDS_MAX
+        while self._clock.monotonic() < deadline:
+            ready = sum(conditions.is_true(node, "Ready") for node in informers.list(core_v1.NODE))
+            if ready >= count:
+                return
+            await self._clock.sleep(NODES_POLL_SECONDS)
+        log.warning("not all nodes were ready after %.0f s; see the agents' logs", NODES_SECONDS_MAX)

@@ -7,10 +7,10 @@ on watching. One that ends is started again, each time later, and one that stays
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from dabbawala.apimachinery.clock import Clock
-from dabbawala.cluster.sandbox.client import HolderClient, HolderGone, SandboxError
+from dabbawala.cluster.sandbox.client import HolderClient, SandboxError
 from dabbawala.cluster.sandbox.spec import ProcessSpec
 
 log = logging.getLogger("dabbawala.supervisor")
@@ -19,27 +19,27 @@ FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS = 0.2, 30.0
 FORGIVEN_AFTER_SECONDS = 60.0
 ALREADY_RUNNING = "AlreadyRunning"
 
+Spawn = Callable[[], Awaitable[int]]
 
-async def keep(
-    holder: HolderClient, process: ProcessSpec, clock: Clock, *, started: Callable[[], None] | None = None
-) -> None:
-    """Run the process, again and again, until cancelled. Raises HolderGone when the holder has ended."""
+
+def spawning(holder: HolderClient, process: ProcessSpec) -> Spawn:
+    return lambda: holder.spawn(process)
+
+
+async def keep(holder: HolderClient, name: str, spawn: Spawn, clock: Clock) -> None:
+    """Run the process of that name, again and again, until cancelled. Raises HolderGone when the holder has ended."""
     delay = FIRST_DELAY_SECONDS
     while True:
         since = clock.monotonic()
         try:
-            await holder.spawn(process)
+            await spawn()
         except SandboxError as refused:
             if refused.reason != ALREADY_RUNNING:
                 raise
-        if started:
-            started()
-        ended = await holder.wait(process.name)
+        ended = await holder.wait(name)
         if clock.monotonic() - since > FORGIVEN_AFTER_SECONDS:
             delay = FIRST_DELAY_SECONDS
-        log.warning("%s ended (%s); starting it again in %.1f s", process.name, ended, delay)
+        how = f"signal {ended.signal}" if ended.signal else f"status {ended.exit_code}"
+        log.warning("%s ended with %s; starting it again in %.1f s", name, how, delay)
         await clock.sleep(delay)
         delay = min(delay * 2, LAST_DELAY_SECONDS)
-
-
-__all__ = ["HolderGone", "keep"]

@@ -8,7 +8,7 @@ a plain unix socket for the cluster's own components, each with a token of its o
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ from dabbawala.cluster.supervisor.options import Options
 from dabbawala.cluster.supervisor.paths import Paths
 
 COMPONENTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "monitoring": ("system:serviceaccount:monitoring:prometheus", ("system:monitoring",)),
+    "monitoring": (bootstrap.MONITORING_USER, ()),
 }
 """Components in processes of their own: user and groups of the token each gets. Nodes are added by name."""
 
@@ -120,12 +120,12 @@ def tls_context(pki: PKI) -> ssl.SSLContext:
     return context
 
 
-def write_tokens(server: Server, paths: Paths, nodes: Mapping[str, str], clock: Clock) -> None:
-    """A token file for every component; `nodes` maps token names to node names."""
+def write_tokens(server: Server, paths: Paths, nodes: Iterable[str], clock: Clock) -> None:
+    """A token file for every component, and one for each node's agent, under the node's name."""
     for component, (user, groups) in COMPONENTS.items():
         _write_token(server, paths, component, user, groups, clock)
-    for component, node in nodes.items():
-        _write_token(server, paths, component, f"system:node:{node}", ("system:nodes",), clock)
+    for node in nodes:
+        _write_token(server, paths, node, f"system:node:{node}", ("system:nodes",), clock)
 
 
 def _write_token(
