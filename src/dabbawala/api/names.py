@@ -42,31 +42,44 @@ def _matching(value: str, pattern: str, limit: int, explanation: str) -> list[st
     return wrong
 
 
+_NOT_A_LABEL = _explained(
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
+    "and must start and end with an alphanumeric character",
+    _LABEL, "my-name", "123-abc",
+)  # fmt: skip
+_NOT_A_SUBDOMAIN = _explained(
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+    "and must start and end with an alphanumeric character",
+    _SUBDOMAIN, "example.com",
+)  # fmt: skip
+_NOT_A_1035_LABEL = _explained(
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
+    "start with an alphabetic character, and end with an alphanumeric character",
+    _LABEL_1035, "my-name", "abc-123",
+)  # fmt: skip
+_NOT_QUALIFIED = _explained(_QUALIFIED_MESSAGE, _QUALIFIED, "MyName", "my.name", "123-abc")
+_NOT_A_LABEL_VALUE = _explained(
+    f"a valid label must be an empty string or {_QUALIFIED_MESSAGE[5:]}", _LABEL_VALUE, "MyValue", "my_value", "12345"
+)
+_NOT_A_CONFIG_KEY = _explained(
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+    _CONFIG_KEY, "key.name", "KEY_NAME", "key-name",
+)  # fmt: skip
+
+
 def dns_label(value: str) -> list[str]:
     """RFC 1123 label, at most 63 bytes."""
-    message = (
-        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
-        "and must start and end with an alphanumeric character"
-    )
-    return _matching(value, _LABEL, MAX_LABEL, _explained(message, _LABEL, "my-name", "123-abc"))
+    return _matching(value, _LABEL, MAX_LABEL, _NOT_A_LABEL)
 
 
 def dns_subdomain(value: str) -> list[str]:
     """RFC 1123 subdomain, at most 253 bytes: what most objects are named by."""
-    message = (
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
-        "and must start and end with an alphanumeric character"
-    )
-    return _matching(value, _SUBDOMAIN, MAX_SUBDOMAIN, _explained(message, _SUBDOMAIN, "example.com"))
+    return _matching(value, _SUBDOMAIN, MAX_SUBDOMAIN, _NOT_A_SUBDOMAIN)
 
 
 def dns_1035_label(value: str) -> list[str]:
     """RFC 1035 label: what Services are named by."""
-    message = (
-        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
-        "start with an alphabetic character, and end with an alphanumeric character"
-    )
-    return _matching(value, _LABEL_1035, MAX_LABEL, _explained(message, _LABEL_1035, "my-name", "abc-123"))
+    return _matching(value, _LABEL_1035, MAX_LABEL, _NOT_A_1035_LABEL)
 
 
 def path_segment(value: str) -> list[str]:
@@ -80,10 +93,9 @@ def qualified_name(value: str) -> list[str]:
     """`name` or `prefix/name`: label keys, annotation keys, finalizers, resource names."""
     prefix, slash, name = value.rpartition("/")
     wrong: list[str] = []
-    explanation = _explained(_QUALIFIED_MESSAGE, _QUALIFIED, "MyName", "my.name", "123-abc")
     if "/" in prefix:
         optional = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        return [f"a qualified name {explanation} {optional}"]
+        return [f"a qualified name {_NOT_QUALIFIED} {optional}"]
     if slash and not prefix:
         wrong.append("prefix part must be non-empty")
     elif slash:
@@ -93,21 +105,17 @@ def qualified_name(value: str) -> list[str]:
     elif len(name.encode()) > MAX_LABEL:
         wrong.append(f"name part {too_long(MAX_LABEL)}")
     if not _COMPILED[_QUALIFIED].fullmatch(name):
-        wrong.append(f"name part {explanation}")
+        wrong.append(f"name part {_NOT_QUALIFIED}")
     return wrong
 
 
 def label_value(value: str) -> list[str]:
-    message = f"a valid label must be an empty string or {_QUALIFIED_MESSAGE[5:]}"
-    explanation = _explained(message, _LABEL_VALUE, "MyValue", "my_value", "12345")
-    return _matching(value, _LABEL_VALUE, MAX_LABEL, explanation)
+    return _matching(value, _LABEL_VALUE, MAX_LABEL, _NOT_A_LABEL_VALUE)
 
 
 def config_key(value: str) -> list[str]:
     """A key of a ConfigMap or Secret, which becomes a file name."""
-    message = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-    explanation = _explained(message, _CONFIG_KEY, "key.name", "KEY_NAME", "key-name")
-    wrong = _matching(value, _CONFIG_KEY, MAX_SUBDOMAIN, explanation)
+    wrong = _matching(value, _CONFIG_KEY, MAX_SUBDOMAIN, _NOT_A_CONFIG_KEY)
     if value in (".", ".."):
         wrong.append(f"must not be '{value}'")
     elif value.startswith(".."):
