@@ -36,6 +36,7 @@ class ShellImage:
     workdir: str = "/tmp"
     user: str = ""
     root: str = ""
+    stop_signal: str = ""
 
 
 class ShellImages:
@@ -57,7 +58,7 @@ class NodeWorld:
     def begin(self) -> None:
         """Start the agent (again)."""
         plan = NodePlan(
-            name="node-1", index=1, run_dir=self.folder / "run", data_dir=self.folder / "data",
+            name="node-1", address="10.42.1.1", run_dir=self.folder / "run", data_dir=self.folder / "data",
             back_off=BackOff(timedelta(seconds=0.5), timedelta(seconds=4)), refresh_seconds=0.3,
         )  # fmt: skip
         self.node = NodeAgent(plan, self.client, self.holder, ShellImages(), SystemClock())

@@ -13,7 +13,7 @@ from dabbawala.client.client import Client
 from dabbawala.cluster.kubelet import node as nodes
 from dabbawala.cluster.kubelet.addresses import AddressPool
 from dabbawala.cluster.kubelet.agent import REFRESH_SECONDS, Agent
-from dabbawala.cluster.kubelet.node import NodeIdentity
+from dabbawala.cluster.kubelet.node import Machine, NodeIdentity
 from dabbawala.cluster.kubelet.node_parts import Images, NodeParts
 from dabbawala.cluster.kubelet.plan import Settings
 from dabbawala.cluster.kubelet.pod_files import PodFiles
@@ -31,26 +31,22 @@ from dabbawala.reconcile.recorder import EventRecorder
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """Which node to be. Node `index` k has the addresses 10.42.k.0/24."""
+    """Which node to be. Its `address` is 10.42.k.1; its pods get the rest of 10.42.k.0/24."""
 
     name: str
-    index: int
+    address: str
     run_dir: Path
     data_dir: Path
     zone: str = ""
     region: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    max_pods: int = 110
+    machine: Machine | None = None
     back_off: BackOff = field(default_factory=BackOff)
     refresh_seconds: float = REFRESH_SECONDS
 
     @property
     def cidr(self) -> str:
-        return f"10.42.{self.index}.0/24"
-
-    @property
-    def address(self) -> str:
-        return f"10.42.{self.index}.1"
+        return f"{self.address.rpartition('.')[0]}.0/24"
 
     @property
     def socket(self) -> Path:
@@ -81,7 +77,7 @@ class NodeAgent:
 
 def identity(plan: NodePlan) -> NodeIdentity:
     return NodeIdentity(
-        name=plan.name, address=plan.address, machine=nodes.this_machine(pods=plan.max_pods), zone=plan.zone,
+        name=plan.name, address=plan.address, machine=plan.machine or nodes.this_machine(), zone=plan.zone,
         region=plan.region, pod_cidr=plan.cidr, socket=str(plan.socket), labels=plan.labels,
     )  # fmt: skip
 

@@ -122,12 +122,21 @@ class Carrier:
             self._memory.sandbox_failure = Waiting("FailedCreatePodSandBox", str(failed), now + RETRY)
             self._state.record("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {failed}")
 
+    def look_up_images(self) -> None:
+        """What an earlier agent knew of the images of the pod's containers, as far as they are still there."""
+        for item in pod_spec.all_containers(self._state.pod):
+            found = self._parts.images.resolve(item.get("image", ""))
+            if found is not None:
+                self._memory.images[item.get("image", "")] = ImageState(
+                    image_id=found.id, stop_signal=found.stop_signal
+                )
+
     def _resolve(self, image: str, policy: str) -> None:
         found = self._parts.images.resolve(image)
         known = self._memory.images.get(image)
         now = self._parts.clock.now()
         if found is not None:
-            self._memory.images[image] = ImageState(image_id=found.id)
+            self._memory.images[image] = ImageState(image_id=found.id, stop_signal=found.stop_signal)
             self._state.record("Normal", "Pulled", f'Container image "{image}" already present on machine')
         else:
             self._memory.images[image] = image_state.missing(image, policy, known, now, image_state.LOCAL_BACK_OFF)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -69,6 +69,11 @@ def this_machine(*, pods: int = 110, storage_path: str = "/") -> Machine:
         system_id=_first_line("/etc/machine-id"),
         boot_id=_first_line("/proc/sys/kernel/random/boot_id"),
     )
+
+
+def with_offer(machine: Machine, *, cpu_milli: int, memory_bytes: int) -> Machine:
+    """The same machine, of which the node offers this much."""
+    return replace(machine, cpu_milli=cpu_milli, memory_bytes=memory_bytes)
 
 
 def _os_image() -> str:

@@ -53,6 +53,7 @@ class ImageState:
     """The last answer about an image. `reason` is empty when it is present."""
 
     image_id: str = ""
+    stop_signal: str = ""
     reason: str = ""
     message: str = ""
     failures: int = 0

@@ -161,7 +161,8 @@ def _stop(draft: _Draft, name: str, reason: str, message: str, grace: int) -> No
         case stopping.StepKind.HOOK:
             draft.add(RunHook(name, run.attempt, "preStop"))
         case stopping.StepKind.TERM:
-            draft.add(Signal(name, run.attempt, pod_spec.stop_signal(item)))
+            image = draft.observed.images.get(item.get("image", ""))
+            draft.add(Signal(name, run.attempt, pod_spec.stop_signal(item, image.stop_signal if image else "")))
         case stopping.StepKind.KILL:
             draft.add(Signal(name, run.attempt, "SIGKILL"))
         case stopping.StepKind.WAIT:

@@ -38,6 +38,7 @@ class PodWorker:
         if sandbox is not None:
             memory.volumes = Volumes(ready=True)
             parts.addresses.adopt(self.state.uid, sandbox.address)
+            self._carrier.look_up_images()
             self.state.take_in(sandbox)
 
     def update(self, pod: Object) -> None:
