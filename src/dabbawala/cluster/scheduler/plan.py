@@ -68,6 +68,7 @@ class _Attempt:
         self.objections: dict[str, Objection] = {}
         self._open = self._statically_possible()
         self._static = scores.static(needs, self._open)
+        self._judged: dict[str, tuple[Objection | None, float]] = {}
         self._heap = [(-self._score(node), order, node) for order, node in enumerate(self._open)]
         heapq.heapify(self._heap)
 
@@ -104,27 +105,31 @@ class _Attempt:
     def _best_of_all(self, uid: str, domains: Domains) -> NodeState | None:
         best: tuple[float, NodeState] | None = None
         for node in self._open:
-            objection = self.judge(node, uid, domains)
+            objection, score = self._judge(node, uid)
+            if objection is None:
+                problem = domains.problem(node)
+                objection = Objection((problem,), curable=True) if problem else None
             if objection is not None:
                 self.objections[node.name] = objection
                 continue
-            score = self._score(node) + domains.score(node)
+            score += domains.score(node)
             if best is None or score > best[0]:
                 best = score, node
         return best[1] if best is not None else None
 
-    def judge(self, node: NodeState, uid: str, domains: Domains | None) -> Objection | None:
-        """What is against a node that is statically possible."""
-        objection = filters.room(self.needs, node, uid)
-        if objection is None and domains is not None:
-            problem = domains.problem(node)
-            objection = Objection((problem,), curable=True) if problem else None
-        return objection
+    def _judge(self, node: NodeState, uid: str) -> tuple[Objection | None, float]:
+        """The node by itself: room and score, remembered until something is placed there."""
+        found = self._judged.get(node.name)
+        if found is None:
+            found = filters.room(self.needs, node, uid), self._score(node)
+            self._judged[node.name] = found
+        return found
 
     def take(self, pod: Placed, node: NodeState) -> None:
         self.snapshot.place(pod, node.name)
         if self.domains is not None:
             self.domains.place(node)
+            del self._judged[node.name]
         else:
             _, order, _ = self._heap[0]
             heapq.heapreplace(self._heap, (-self._score(node), order, node))

@@ -13,6 +13,9 @@ from dabbawala.cluster.scheduler.needs import Needs, PodTerm, Spread
 from dabbawala.cluster.scheduler.snapshot import NodeState, Snapshot
 from dabbawala.reconcile import placement
 
+CROWD = 20.0
+"""What each pod of a domain takes from its score, over the skew that is allowed."""
+
 _HARD = frozenset({"NoSchedule", "NoExecute"})
 
 
@@ -27,20 +30,20 @@ class Domains:
         self._apart = [_TermCount(term, nodes, snapshot) for term in needs.anti_affinity]
         self._liked = [_TermCount(term, nodes, snapshot) for term in needs.preferred_pods]
         self._forbidden = forbidden(needs, snapshot)
+        self._forbidden_keys = {key for key, _ in self._forbidden} | {term.topology for term in needs.anti_affinity}
         self._labels_of_namespace = snapshot.namespace_labels(needs.namespace)
 
     def problem(self, node: NodeState) -> str:
         """Why the class may not go to this node because of pods elsewhere; empty when it may."""
         for count in self._spreads:
-            if count.spread.hard:
-                reason = count.problem(node)
-                if reason:
-                    return reason
-        if any(node.labels.get(key) == value for key, value in self._forbidden):
+            reason = count.problem(node) if count.spread.hard else ""
+            if reason:
+                return reason
+        if self._forbidden and any((key, node.labels.get(key)) in self._forbidden for key in self._forbidden_keys):
             return "node(s) didn't satisfy existing pods anti-affinity rules"
-        if any(count.at(node) for count in self._apart):
+        if self._apart and any(count.at(node) for count in self._apart):
             return "node(s) didn't match pod anti-affinity rules"
-        if not self._with_friends(node):
+        if self._together and not self._with_friends(node):
             return "node(s) didn't match pod affinity rules"
         return ""
 
@@ -56,10 +59,13 @@ class Domains:
         return term.matches(self._needs.namespace, self._needs.labels, self._labels_of_namespace)
 
     def score(self, node: NodeState) -> float:
-        """Higher is better; soft spreading and preferred affinity."""
-        crowd = sum(count.at(node) / count.spread.max_skew for count in self._spreads)
-        liking = sum(count.term.weight * count.at(node) for count in self._liked)
-        return liking - 20.0 * crowd
+        """Higher is better; spreading and preferred affinity."""
+        score = 0.0
+        for count in self._spreads:
+            score -= CROWD * count.at(node) / count.spread.max_skew
+        for liked in self._liked:
+            score += liked.term.weight * liked.at(node)
+        return score
 
     def place(self, node: NodeState) -> None:
         """One pod of the class has gone to this node."""
@@ -80,6 +86,7 @@ class _SpreadCount:
         self.spread = spread
         self._counts: Counter[str] = Counter()
         self._self = int(spread.selector.matches(needs.labels))
+        self._fewest: int | None = None
         for node in nodes:
             value = node.labels.get(spread.topology)
             if value is None or not _counts(spread, needs, node):
@@ -98,17 +105,22 @@ class _SpreadCount:
         value = node.labels.get(self.spread.topology)
         if value is not None:
             self._counts[value] += 1
+            self._fewest = None
 
     def problem(self, node: NodeState) -> str:
         value = node.labels.get(self.spread.topology)
         if value is None:
             return "node(s) didn't match pod topology spread constraints (missing required label)"
-        fewest = min(self._counts.values(), default=0)
-        if len(self._counts) < self.spread.min_domains:
-            fewest = 0
-        if self._counts[value] + self._self - fewest > self.spread.max_skew:
+        if self._counts[value] + self._self - self._least() > self.spread.max_skew:
             return "node(s) didn't match pod topology spread constraints"
         return ""
+
+    def _least(self) -> int:
+        """Pods in the emptiest domain; none while there are fewer domains than asked for."""
+        if self._fewest is None:
+            enough = len(self._counts) >= self.spread.min_domains
+            self._fewest = min(self._counts.values(), default=0) if enough else 0
+        return self._fewest
 
 
 def _counts(spread: Spread, needs: Needs, node: NodeState) -> bool:
