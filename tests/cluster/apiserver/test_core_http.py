@@ -21,7 +21,8 @@ from dabbawala.apimachinery.status import ServiceUnavailable
 from dabbawala.client.client import Client
 from dabbawala.client.http import HTTPTransport
 from dabbawala.client.kubeconfig import Connection as Where
-from dabbawala.cluster.apiserver import http, pki
+from dabbawala.cluster.apiserver import http_connection as http
+from dabbawala.cluster.apiserver import pki
 from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.apiserver.core import Core, Plugins
 from dabbawala.cluster.apiserver.http import Front
@@ -245,7 +246,7 @@ async def test_a_refused_upgrade_is_an_ordinary_answer(port: int) -> None:
 async def test_slow_requests_and_idle_connections_are_ended(front: Front, port: int) -> None:
     async with connected(port) as (reader, writer):
         writer.write(b"GET /who HTTP/1.1\r\nhost:")
-        await _until(lambda: any(item._arriving for item in front.connections))
+        await _until(lambda: any(item._reader.arriving for item in front.connections))
         (connection,) = front.connections
         now = asyncio.get_running_loop().time()
         connection.expire(now + http.ARRIVAL_SECONDS - 1)

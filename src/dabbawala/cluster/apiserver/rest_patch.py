@@ -84,7 +84,8 @@ async def _apply(call: Call) -> Response:
         return await _apply_new(call, applied)
 
     def transform(current: Object) -> Object:
-        return orjson.loads(orjson.dumps(rest_managed.apply(call, current, applied)))  # type: ignore[no-any-return]
+        new: Object = orjson.loads(orjson.dumps(rest_managed.apply(call, current, applied)))
+        return new
 
     return rest_bodies.answer(call, await rest_update.update(call, transform, tracked=False))
 
