@@ -220,8 +220,8 @@ async def test_a_watch_that_ends_leaves_nothing_behind(server: APIServer, client
     async with watching(server) as watch:
         await _make(client, "a")
         await watch.take(1)
-    shelf = server.core.store._shelf("configmaps")
-    assert not shelf._subscriptions
+    events = server.core.store._shelf("configmaps").events
+    assert events.watchers == 0
 
 
 async def test_closing_the_server_ends_its_watches(client: Client) -> None:

@@ -48,7 +48,7 @@ class History:
         ):
             _, shelf, size = order.popleft()
             self._bytes -= size
-            event = shelf.drop_oldest()
+            event = shelf.events.drop_oldest()
             self.floor = event.entry.revision
             dropped += garbage(event)
         return dropped

@@ -9,46 +9,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from dabbawala.apimachinery.clock import Clock, SystemClock
 from dabbawala.cluster.store import history, log
 from dabbawala.cluster.store.entry import Entry, Event, Key
-from dabbawala.cluster.store.errors import Closed, Compacted, Future, Mismatch, StoreError
-from dabbawala.cluster.store.history import History
+from dabbawala.cluster.store.errors import Closed, Mismatch, StoreError
+from dabbawala.cluster.store.events import Subscription
 from dabbawala.cluster.store.lock import DirectoryLock
 from dabbawala.cluster.store.log import Row
-from dabbawala.cluster.store.shelf import Shelf, Snapshot, Subscription
+from dabbawala.cluster.store.shelf import Snapshot
+from dabbawala.cluster.store.visible import Settings, Visible
 from dabbawala.cluster.store.writer import Writer
 
 Encode = Callable[[int], bytes]
 """Gives the body for the revision that the write got."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Limits of the history (whichever is reached first) and of the file."""
-
-    window_seconds: float = 300.0
-    max_events: int = 200_000
-    max_history_bytes: int = 128 << 20
-    max_file_bytes: int = 0  # 0: as much as the disk has
-
-
 _DEFAULTS = Settings()
 
 
-class Store:
+class Store(Visible):
     """Belongs to one event loop. Open it with `open` or `in_memory`; close it with `close`."""
 
     def __init__(self, clock: Clock, settings: Settings) -> None:
-        self.clock = clock
-        self.revision = 0
-        self._settings = settings
+        super().__init__(clock, settings)
         self._assigned = 0
-        self._shelves: dict[str, Shelf] = {}
-        self._history = History(settings.window_seconds, settings.max_events, settings.max_history_bytes)
         self._pending: dict[Key, asyncio.Future[Entry]] = {}
         self._leftover: list[int] = []  # rows that a crash kept from being deleted
         self._writer: Writer | None = None
@@ -108,7 +94,7 @@ class Store:
             await asyncio.to_thread(self._writer.close)
             await asyncio.sleep(0)  # lets the last acknowledgements run
         for shelf in self._shelves.values():
-            shelf.end_subscriptions()
+            shelf.events.close()
         if self._log:
             self._log.close()
         if self._lock:
@@ -136,7 +122,9 @@ class Store:
         self._assigned += 1
         row = Row(self._assigned, key, deleted, encode(self._assigned))
         if self._writer is None:
-            return self._show(row)
+            entry = self._show(row)
+            self.compact()
+            return entry
         future: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
         self._pending[key] = future
         self._writer.submit(row)
@@ -153,69 +141,11 @@ class Store:
                 future.exception()  # its caller may be gone
         self.compact()
 
-    def _show(self, row: Row) -> Entry:
-        entry = Entry(row.key, row.revision, row.body)
-        shelf = self._shelf(row.key.resource)
-        self.revision = row.revision
-        event = shelf.remove(entry) if row.deleted else shelf.put(entry)
-        self._history.add(self.clock.monotonic(), shelf, event)
-        if self._writer is None:
-            self.compact()
-        return entry
-
     def compact(self, *, everything: bool = False) -> None:
         """Let go of events older than the window, or of all of them."""
         garbage = self._history.trim(self.clock.monotonic(), everything=everything)
         if garbage and self._writer:
             self._writer.discard(garbage, self._history.floor)
-
-    # Reading -----------------------------------------------------------------------------------------------------
-
-    def _shelf(self, resource: str) -> Shelf:
-        shelf = self._shelves.get(resource)
-        if shelf is None:
-            shelf = self._shelves[resource] = Shelf(resource)
-        return shelf
-
-    @property
-    def floor(self) -> int:
-        """The oldest revision that can still be listed, or watched from."""
-        return self._history.floor
-
-    def get(self, key: Key) -> Entry | None:
-        shelf = self._shelves.get(key[0])
-        return shelf.get(key[1], key[2]) if shelf else None
-
-    def list(self, resource: str, namespace: str = "") -> list[Entry]:
-        """The entries now, sorted by namespace and name; not to be changed."""
-        return self._shelf(resource).current(namespace)
-
-    def snapshot(self, resource: str, namespace: str = "", revision: int | None = None) -> Snapshot:
-        """The entries as of `revision`, kept for the pages to come. Raises Compacted or Future."""
-        at = self.revision if revision is None else self._check(revision)
-        return self._shelf(resource).snapshot(namespace, at)
-
-    def watch(self, resource: str, namespace: str = "", after: int | None = None) -> Subscription:
-        """Every event after revision `after` (default: now). Raises Compacted or Future."""
-        return self._shelf(resource).subscribe(namespace, self.revision if after is None else self._check(after))
-
-    def _check(self, revision: int) -> int:
-        if revision < self.floor:
-            raise Compacted(revision, self.floor)
-        if revision > self.revision:
-            raise Future(revision, self.revision)
-        return revision
-
-    def changed(self, resource: str) -> int:
-        """The revision of the last change of that resource."""
-        return self._shelf(resource).changed
-
-    def count(self, resource: str) -> int:
-        return self._shelf(resource).count()
-
-    def revision_before(self, age_seconds: float) -> int:
-        """A revision that was current at least that long ago (to 10 s, at most 1.5 h); 0 if unknown."""
-        return self._history.revision_at(self.clock.monotonic() - age_seconds)
 
 
 __all__ = ["Encode", "Entry", "Event", "Key", "Settings", "Snapshot", "Store", "Subscription"]
