@@ -66,6 +66,7 @@ async def start(paths: Paths, options: Options, clock: Clock, build: str, cleanu
     audit.start()
     cleanup.callback(audit.close)
     app = APIServer(core, standard.plugins(core, signer, build=build, extras=_extras(core, audit)))
+    app.start()
     cleanup.push_async_callback(app.close)
     front = Front(app.handle)
     cleanup.push_async_callback(front.close)
