@@ -17,7 +17,7 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver import pki as keys
-from dabbawala.cluster.apiserver import rbac_defaults, standard, tokens
+from dabbawala.cluster.apiserver import node_streams, rbac_defaults, standard, tokens
 from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.apiserver.audit import AuditLog
 from dabbawala.cluster.apiserver.core import Core
@@ -80,7 +80,7 @@ async def start(paths: Paths, options: Options, clock: Clock, build: str, cleanu
 
 
 def _extras(core: Core, audit: AuditLog) -> standard.Extras:
-    return standard.Extras(audit=audit)
+    return standard.Extras(subresources=node_streams.handlers(core), audit=audit)
 
 
 async def _first_objects(server: Server) -> None:
