@@ -1,0 +1,55 @@
+"""Are the pods of a canary where its step wants them? One chain of checks, for steps, weights and `explain`."""
+
+from __future__ import annotations
+
+from dabbawala.rollout import spec, weights
+from dabbawala.rollout.draft import Blocker
+from dabbawala.rollout.observed import Situation
+from dabbawala.rollout.sets import Set
+from dabbawala.rollout.weights import Counts
+
+
+def desired(situation: Situation, seen_weight: int) -> Counts:
+    """The counts that the current step ends with."""
+    rollout = situation.rollout
+    if spec.routing(rollout) is not None:
+        return weights.routed_counts(rollout, spec.max_weight(rollout) - seen_weight)
+    surge, _ = spec.surge_and_unavailable(rollout)
+    return weights.basic_counts(spec.replicas(rollout), weights.set_weight(rollout), surge)
+
+
+def needed(situation: Situation) -> int:
+    """Available canary pods that the step asks for, less what `replicaProgressThreshold` lets pass."""
+    count = desired(situation, 0).canary
+    threshold = spec.progress_threshold(situation.rollout)
+    if threshold is None:
+        return count
+    value = int(threshold.get("value") or 0)
+    if threshold.get("type") == "Percentage" or threshold.get("type") == "Percent":
+        return min(count, -(-count * value // 100))
+    return min(count, value)
+
+
+def blocker(situation: Situation, seen_weight: int) -> Blocker | None:
+    """Why the counts of the current step are not reached; None when they are."""
+    new, stable = situation.sets.new, situation.sets.stable
+    if new is None:
+        return Blocker("NoReplicaSet", "the new ReplicaSet does not exist yet")
+    counts = desired(situation, seen_weight)
+    need = needed(situation)
+    if new.spec != counts.canary or new.available < need or new.available > counts.canary:
+        text = f"ReplicaSet {new.name} has {new.available} of {need} available pods ({new.spec} asked for)"
+        return Blocker("CanaryNotReady", text)
+    if situation.sets.two_sided and stable is not None and spec.routing(situation.rollout) is None:
+        return _basic_blocker(situation, stable, counts)
+    return None
+
+
+def _basic_blocker(situation: Situation, stable: Set, counts: Counts) -> Blocker | None:
+    if stable.spec != counts.stable or stable.replicas != counts.stable:
+        text = f"ReplicaSet {stable.name} has {stable.replicas} pods on its way to {counts.stable}"
+        return Blocker("StableNotReady", text)
+    left = [item.name for item in situation.sets.others if item.available]
+    if left:
+        return Blocker("OldPodsLeft", f"ReplicaSet {left[0]} still has pods")
+    return None
