@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import termios
 from dataclasses import dataclass
 
@@ -111,9 +112,10 @@ def environment(hostname: str, env: dict[str, str], user: spec.User, terminal: b
     return {**base, **env}
 
 
-def open_terminal(channel: socket.socket) -> tuple[int, int, int]:
+def open_terminal(channel: socket.socket, columns: int = 80, rows: int = 24) -> tuple[int, int, int]:
     """A terminal of the container's own devpts; its master goes to whoever is at the other end of the channel."""
     master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     wire.send(channel, {"terminal": True}, [master])
     os.close(master)
     return slave, slave, slave

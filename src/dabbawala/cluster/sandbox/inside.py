@@ -49,7 +49,7 @@ class Inside:
         init.become(container.user, one_id=self.one_id)
         kernel.forbid_inspection()
         if wanted.tty:
-            stdio = init.open_terminal(connection)
+            stdio = init.open_terminal(connection, wanted.columns, wanted.rows)
         else:
             given = [*self.request.descriptors, -1, -1, -1]
             stdio = (given[0], given[1], given[2])

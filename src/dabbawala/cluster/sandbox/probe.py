@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from dataclasses import dataclass
 
 from dabbawala.cluster.sandbox import idmap, kernel, loop, rtnetlink
@@ -90,13 +89,22 @@ def run() -> Verdict:
 
 
 def _attempt(say: int, ask: int, allowed: int) -> int:
-    step = "user namespace"
     try:
         kernel.unshare(_NAMESPACES)
-        os.write(ask, b"u")
-        if not os.read(allowed, 1):
-            return 1
-        step = "network namespace"
+    except OSError as error:
+        os.write(say, f"user namespace:{error.errno}".encode())
+        return 1
+    os.write(ask, b"u")
+    if not os.read(allowed, 1):
+        return 1
+    # As the holder: pid 1 of the new pid namespace, without which proc cannot be mounted nor a thread be started.
+    os.waitpid(loop.fork(lambda: _build(say), (say,)), 0)
+    return 0
+
+
+def _build(say: int) -> int:
+    step = "network namespace"
+    try:
         far = kernel.new_network_namespace()
         kernel.unshare(kernel.CLONE_NEWNET)
         netlink = rtnetlink.Netlink()
@@ -106,22 +114,11 @@ def _attempt(say: int, ask: int, allowed: int) -> int:
         netlink.create_veth("probe0", "eth0", far)
         step = "mount"
         kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
-        kernel.mount("probe", tempfile.gettempdir(), "tmpfs")
+        kernel.mount("probe", "/tmp", "tmpfs")
         step = "proc mount"
-        pid = loop.fork(_mount_proc)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if code:
-            raise OSError(code, os.strerror(code))
+        kernel.mount("proc", "/proc", "proc")
     except OSError as error:
         os.write(say, f"{step}:{error.errno}".encode())
         return 1
     os.write(say, b"ok")
-    return 0
-
-
-def _mount_proc() -> int:
-    try:
-        kernel.mount("proc", "/proc", "proc")
-    except OSError as error:
-        return error.errno or errno.EPERM
     return 0

@@ -173,14 +173,14 @@ async def start(connection: Connection, request: wire.Message, command: spec.Exe
     """Send an exec request and build its session; the caller closes it."""
     try:
         if command.tty:
-            return await _start_on_terminal(connection, request, command)
-        return await _start_on_pipes(connection, request, command)
+            return await _start_on_terminal(connection, request)
+        return await _start_on_pipes(connection, request, stdin=command.stdin)
     except BaseException:
         connection.close()
         raise
 
 
-async def _start_on_terminal(connection: Connection, request: wire.Message, command: spec.ExecSpec) -> Session:
+async def _start_on_terminal(connection: Connection, request: wire.Message) -> Session:
     await connection.send(request)
     try:
         await connection.answer()
@@ -191,13 +191,11 @@ async def _start_on_terminal(connection: Connection, request: wire.Message, comm
         failed.error = refusal.message
         return failed
     (master,) = connection.take_descriptors()
-    session = Session(connection, master, {STDOUT: master}, tty=True)
-    session.resize(command.columns, command.rows)
-    return session
+    return Session(connection, master, {STDOUT: master}, tty=True)
 
 
-async def _start_on_pipes(connection: Connection, request: wire.Message, command: spec.ExecSpec) -> Session:
-    inward_reader, inward = os.pipe() if command.stdin else (os.open(os.devnull, os.O_RDONLY), -1)
+async def _start_on_pipes(connection: Connection, request: wire.Message, *, stdin: bool) -> Session:
+    inward_reader, inward = os.pipe() if stdin else (os.open(os.devnull, os.O_RDONLY), -1)
     out, out_writer = os.pipe()
     err, err_writer = os.pipe()
     theirs = (inward_reader, out_writer, err_writer)
