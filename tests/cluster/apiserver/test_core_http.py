@@ -26,7 +26,7 @@ from dabbawala.cluster.apiserver import pki
 from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.apiserver.core import Core, Plugins
 from dabbawala.cluster.apiserver.http import Front
-from dabbawala.cluster.apiserver.request import Request, User
+from dabbawala.cluster.apiserver.request import Request
 from dabbawala.cluster.apiserver.response import Response, Tunnel, json
 from tests.cluster.apiserver.core_calls import CONFIG_MAPS, config_map
 
@@ -378,15 +378,6 @@ async def test_many_connections_at_once_are_all_served(port: int) -> None:
             return (await _answer(reader))[0]
 
     assert await asyncio.gather(*(one() for _ in range(300))) == [200] * 300
-
-
-async def test_too_many_requests_in_flight_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dabbawala.cluster.apiserver import app
-
-    monkeypatch.setattr(app, "READS_IN_FLIGHT", 0)
-    async with APIServer.in_memory([core_v1.NAMESPACE]) as server:
-        answer = await server.handle(Request("GET", "/api/v1/namespaces", user=User("x")))
-    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
 
 
 # On the loop of a real cluster -------------------------------------------------------------------------------------

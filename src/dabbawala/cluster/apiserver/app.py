@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
+import orjson
+
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import status
 from dabbawala.apimachinery.clock import Clock, SystemClock
 from dabbawala.apimachinery.status import StatusError
 from dabbawala.client.client import Client
-from dabbawala.cluster.apiserver import expiry, memory, response, rest, routes
+from dabbawala.cluster.apiserver import expiry, limits, memory, response, rest, routes
 from dabbawala.cluster.apiserver.core import Call, Core, Plugins
+from dabbawala.cluster.apiserver.limits import Slots
 from dabbawala.cluster.apiserver.plugins import Attributes, Decision, Endpoint, Exchange
 from dabbawala.cluster.apiserver.request import ANONYMOUS, LOOPBACK, Request, User
 from dabbawala.cluster.apiserver.resources import KindSet
@@ -31,8 +34,6 @@ from dabbawala.cluster.store.store import Store
 
 log = logging.getLogger("dabbawala.apiserver")
 
-READS_IN_FLIGHT = 400
-WRITES_IN_FLIGHT = 200
 MAX_BODY = 3 << 20  # bytes
 _READ_VERBS = frozenset({"get", "list"})
 _LONG_RUNNING = frozenset({"log", "exec", "attach", "portforward", "proxy"})
@@ -47,8 +48,8 @@ class APIServer:
         self.plugins = plugins or Plugins()
         self._ticker = Ticker(core.clock)
         self._expiry: asyncio.Task[None] | None = None
-        self._reads = 0
-        self._writes = 0
+        self._reads = Slots(limits.READS)
+        self._writes = Slots(limits.WRITES)
         self._owns_store = False
         self._first_namespaces: tuple[str, ...] = ()
         prefixes = [path for path in self.plugins.endpoints if path.endswith("/") and path != "/"]
@@ -126,6 +127,8 @@ class APIServer:
             answer = response.failure(error)
         except errors.StoreError as error:
             answer = response.failure(_of_store(error))
+        except (RecursionError, orjson.JSONEncodeError):
+            answer = response.failure(status.BadRequest("the body of the request is nested too deeply"))
         except Exception as error:
             log.exception("%s %s failed", request.method, request.path)
             answer = response.failure(status.InternalError(f"an error on the server: {error!r}"))
@@ -162,23 +165,10 @@ class APIServer:
         if target.verb == "watch" or target.subresource in _LONG_RUNNING:
             request.long_running = True
             return await rest.serve(call, self._ticker)
-        if target.verb in _READ_VERBS:
-            if self._reads >= READS_IN_FLIGHT:
-                raise _too_many()
-            self._reads += 1
-            try:
-                return await rest.serve(call, self._ticker)
-            finally:
-                self._reads -= 1
-        if self._writes >= WRITES_IN_FLIGHT:
-            raise _too_many()
         if len(request.body) > MAX_BODY:
             raise status.RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY}")
-        self._writes += 1
-        try:
+        async with self._reads if target.verb in _READ_VERBS else self._writes:
             return await rest.serve(call, self._ticker)
-        finally:
-            self._writes -= 1
 
     async def _endpoint(self, request: Request) -> Response:
         found = self._find_endpoint(request.path)
@@ -220,10 +210,6 @@ def forbidden(wanted: Attributes, decision: Decision) -> status.Forbidden:
     message = f'{resource}{named} is forbidden: {who} resource "{part}" in API group "{wanted.group}" {where}{why}'
     details = {"name": wanted.name, "group": wanted.group, "kind": wanted.resource}
     return status.Forbidden(message, details={key: value for key, value in details.items() if value})
-
-
-def _too_many() -> status.TooManyRequests:
-    return status.too_many_requests("Too many requests, please try again later.", 1)
 
 
 def _of_store(error: errors.StoreError) -> StatusError:
