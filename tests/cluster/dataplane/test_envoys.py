@@ -1,0 +1,142 @@
+"""The processes: Envoys that crash, nodes that come and go, ports of the host that are taken, a control plane that
+starts anew."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from dabbawala.api import core_v1, istio_networking_v1
+from dabbawala.cluster.dataplane.keeper import LOOP_AFTER
+from tests.cluster.dataplane.lab import NAMESPACE, Crowd, ask, eventually, lab, network
+
+
+@pytest.fixture
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dp")
+
+
+async def test_an_envoy_that_dies_is_started_again_with_what_it_ran(run: Path) -> None:
+    net = network(40)
+    async with lab(run, node=f"{net}.254") as world:
+        program = await world.program("a", f"{net}.10")
+        await world.service("web", f"{net}.1")
+        await world.endpoints("web", [program])
+        await world.served("web")
+        world.spawner.kill("envoy-node-1")
+        await eventually(lambda: world.spawner.starts["envoy-node-1"] == 2)
+        await eventually(lambda: world.plane.verdicts["node-1"].accepted)
+        assert await ask(f"{net}.1", 80) == (200, "a")
+
+
+async def test_an_envoy_that_keeps_dying_is_named_in_the_status_of_what_waits_for_it(run: Path) -> None:
+    net = network(41)
+    async with lab(run, node=f"{net}.254") as world:
+        await world.service("web", f"{net}.1")
+        await world.served("web")
+        world.spawner.refusal = "no such file"
+        world.spawner.kill("envoy-node-1")
+        await world.service("more", f"{net}.2")
+        said = await world.said(core_v1.SERVICE, "more", "dabbawala.dev/Programmed", status="False")
+        assert said["reason"] == "NodesPending"
+        assert "node-1: " in said["message"]
+        await eventually(lambda: world.plane._planes["node-1"].keeper.crashes >= LOOP_AFTER)
+        async with asyncio.timeout(5):
+            while not await _events(world.client, "EnvoyCrashing"):
+                await asyncio.sleep(0.01)
+        assert "could not be started: no such file" in world.plane.troubles["node-1"]
+        world.spawner.refusal = ""
+        await world.served("more")
+
+
+async def test_every_node_must_run_a_route_before_it_is_programmed(run: Path) -> None:
+    net = network(42)
+    async with lab(run, node=f"{net}.254") as world:
+        program = await world.program("a", f"{net}.10")
+        await world.service("web", "", type="NodePort", ports=[{"port": 80, "targetPort": 8080, "nodePort": 30180}])
+        await world.endpoints("web", [program])
+        await world.served("web")
+        await world.node("node-2", f"{net}.253")
+        await eventually(lambda: world.plane.verdicts.get("node-2") and world.plane.verdicts["node-2"].accepted)
+        assert await ask(f"{net}.253", 30180) == (200, "a")
+        assert await ask(f"{net}.254", 30180) == (200, "a")
+        await world.client.delete(core_v1.NODE, "node-2")
+        await eventually(lambda: "node-2" not in world.plane.verdicts)
+        await eventually(lambda: world.spawner.running["envoy-node-2"].returncode is not None)
+
+
+async def test_the_host_reaches_a_node_port_through_the_edge(run: Path) -> None:
+    net = network(43)
+    async with lab(run, node=f"{net}.254", edge_address=f"{net}.200") as world:
+        program = await world.program("a", f"{net}.10")
+        await world.service("web", "", type="NodePort", ports=[{"port": 80, "targetPort": 8080, "nodePort": 30280}])
+        await world.endpoints("web", [program])
+        await world.served("web")
+        await eventually(lambda: world.plane.verdicts["edge"].accepted)
+        async with Crowd(f"{net}.200", 30280) as crowd:
+            await crowd.until(lambda: crowd.seen["a"] > 20)
+            await world.node("node-2", f"{net}.253")
+            await eventually(lambda: world.plane.verdicts.get("node-2") and world.plane.verdicts["node-2"].accepted)
+            seen = crowd.seen["a"]
+            await crowd.until(lambda: crowd.seen["a"] > seen + 50)
+        assert crowd.failed == []
+
+
+async def test_the_edge_passes_over_a_node_whose_envoy_is_gone(run: Path) -> None:
+    net = network(44)
+    async with lab(run, node=f"{net}.254", edge_address=f"{net}.200") as world:
+        program = await world.program("a", f"{net}.10")
+        await world.node("node-2", f"{net}.253")
+        await world.service("web", "", type="NodePort", ports=[{"port": 80, "targetPort": 8080, "nodePort": 30380}])
+        await world.endpoints("web", [program])
+        await world.served("web")
+        await eventually(lambda: len(world.plane.verdicts) == 3)
+        await eventually(lambda: all(verdict.accepted for verdict in world.plane.verdicts.values()))
+        world.spawner.refusal = "kept down"
+        world.spawner.kill("envoy-node-1")
+        await eventually(lambda: world.plane.troubles.get("node-1"))
+        assert [await ask(f"{net}.200", 30380) for _ in range(10)] == [(200, "a")] * 10
+
+
+async def test_a_taken_port_is_told_with_its_remedy_and_served_once_it_is_free(run: Path) -> None:
+    net = network(45)
+    squatter = await asyncio.start_server(lambda reader, writer: writer.close(), f"{net}.200", 30480)
+    async with lab(run, node=f"{net}.254", edge_address=f"{net}.200") as world:
+        program = await world.program("a", f"{net}.10")
+        await world.service("web", "", type="NodePort", ports=[{"port": 80, "targetPort": 8080, "nodePort": 30480}])
+        await world.endpoints("web", [program])
+        await world.served("web")  # inside the cluster all is well
+        said = await world.said(core_v1.SERVICE, "web", "dabbawala.dev/Reachable", status="False")
+        assert said["reason"] == "PortTaken"
+        assert f"node port 30480 cannot be served at {net}.200" in said["message"]
+        assert "choose another nodePort" in said["message"]
+        assert await _events(world.client, "NodePortTaken")
+        squatter.close()
+        await squatter.wait_closed()
+        await world.said(core_v1.SERVICE, "web", "dabbawala.dev/Reachable")
+        assert await ask(f"{net}.200", 30480) == (200, "a")
+
+
+async def test_a_control_plane_that_starts_anew_disturbs_no_request(run: Path) -> None:
+    net = network(46)
+    async with lab(run, node=f"{net}.254") as world:
+        program = await world.program("a", f"{net}.10")
+        await world.service("web", f"{net}.1")
+        await world.endpoints("web", [program])
+        await world.served("web")
+        async with Crowd(f"{net}.1", 80) as crowd:
+            await crowd.until(lambda: crowd.seen["a"] > 20)
+            await world.restart_control_plane()
+            await world.virtual_service("web", http=[{"route": [{"destination": {"host": "web"}}]}])
+            await world.said(istio_networking_v1.VIRTUAL_SERVICE, "web", "Programmed")
+            seen = crowd.seen["a"]
+            await crowd.until(lambda: crowd.seen["a"] > seen + 20)
+        assert crowd.failed == []
+        assert world.spawner.starts["envoy-node-1"] == 1
+
+
+async def _events(client, reason: str) -> list[object]:  # type: ignore[no-untyped-def]
+    found = (await client.list(core_v1.EVENT)).items
+    return [event for event in found if event.get("reason") == reason and NAMESPACE]
