@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import httptools
 import uvloop
@@ -73,8 +74,7 @@ class Connection(asyncio.Protocol):
         self._version = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -156,8 +156,8 @@ class Load:
                 status, version = await self._exchange(self._request(number).encode(self.settings.authority), fresh)
         except TimeoutError:
             why = f"no answer within {TIMEOUT_SECONDS:.0f} s"
-        except OSError as error:
-            why = str(error)
+        except Exception as error:  # whatever it was, the request has no answer, and that is what counts
+            why = str(error) or type(error).__name__
         self._batch.append(Sample(intended, time.time() - intended, status, version, why))
 
     async def _exchange(self, request: bytes, fresh: bool) -> tuple[int, str]:

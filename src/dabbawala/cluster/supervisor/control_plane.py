@@ -12,10 +12,12 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 
-from dabbawala.api import core_v1
-from dabbawala.apimachinery import conditions
-from dabbawala.apimachinery.clock import Clock
+from dabbawala.api import coordination_v1, core_v1
+from dabbawala.apimachinery import conditions, meta
+from dabbawala.apimachinery.clock import Clock, parse_time
+from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.client.client import Client
 from dabbawala.cluster.apiserver.request import User
 from dabbawala.cluster.controllers.garbagecollector.controller import GarbageCollector
@@ -102,7 +104,7 @@ class ControlPlane:
             if chosen.simulated_nodes:
                 self._simulate(parts, client, runtime, chosen.simulated_nodes)
             await self._nodes_ready(runtime.informers, chosen.nodes + chosen.simulated_nodes)
-            self._progress.say("ready", text=f"{chosen.nodes + chosen.simulated_nodes} nodes ready")
+            self._progress.say("ready", text="nodes ready")
             self._progress.close()
 
     async def _start_nodes(
@@ -140,11 +142,18 @@ class ControlPlane:
         parts.create_task(kubelet.run(), name="simulated nodes")
 
     async def _nodes_ready(self, informers: Informers, count: int) -> None:
-        """Wait until all nodes are Ready, or NODES_SECONDS_MAX; what is late then goes on coming."""
+        """Wait until that many nodes are Ready and have reported since we started, or NODES_SECONDS_MAX."""
+        started = self._clock.now()
         deadline = self._clock.monotonic() + NODES_SECONDS_MAX
         while self._clock.monotonic() < deadline:
-            ready = sum(conditions.is_true(node, "Ready") for node in informers.list(core_v1.NODE))
-            if ready >= count:
+            if sum(_reports(informers, node, started) for node in informers.list(core_v1.NODE)) >= count:
                 return
             await self._clock.sleep(NODES_POLL_SECONDS)
         log.warning("not all nodes were ready after %.0f s; see the agents' logs", NODES_SECONDS_MAX)
+
+
+def _reports(informers: Informers, node: Object, since: datetime) -> bool:
+    """A node from before a restart still says Ready; its lease tells whether somebody is there."""
+    lease = informers.get(coordination_v1.LEASE, ObjectKey("kube-node-lease", meta.name(node))) or {}
+    renewed = (lease.get("spec") or {}).get("renewTime")
+    return conditions.is_true(node, "Ready") and bool(renewed) and parse_time(renewed) >= since
