@@ -155,5 +155,5 @@ class ControlPlane:
 def _reports(informers: Informers, node: Object, since: datetime) -> bool:
     """A node from before a restart still says Ready; its lease tells whether somebody is there."""
     lease = informers.get(coordination_v1.LEASE, ObjectKey("kube-node-lease", meta.name(node))) or {}
-    renewed = (lease.get("spec") or {}).get("renewTime")
+    renewed = str((lease.get("spec") or {}).get("renewTime") or "")
     return conditions.is_true(node, "Ready") and bool(renewed) and parse_time(renewed) >= since

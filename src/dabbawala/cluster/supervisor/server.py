@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dabbawala.api import kinds
 from dabbawala.api.kind import Kind
@@ -28,7 +28,7 @@ from dabbawala.cluster.apiserver.resources import KindSet
 from dabbawala.cluster.store.errors import StoreError
 from dabbawala.cluster.store.store import Store
 from dabbawala.cluster.supervisor import bootstrap
-from dabbawala.cluster.supervisor.options import Options
+from dabbawala.cluster.supervisor.options import Options, write
 from dabbawala.cluster.supervisor.paths import Paths
 
 COMPONENTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -108,6 +108,7 @@ async def _listen(server: Server, paths: Paths, options: Options) -> None:
     await server.front.listen_unix(paths.api_socket)
     await server.front.listen_unix(paths.api_tls_socket, context)
     server.url = f"https://{options.host_address}:{port}"
+    write(replace(options, api_port=port), paths.options)
 
 
 def tls_context(pki: PKI) -> ssl.SSLContext:
