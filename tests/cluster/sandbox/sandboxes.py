@@ -46,9 +46,10 @@ class World:
     counter: Any = field(default_factory=lambda: itertools.count(2))
 
     async def pod(self, uid: str, node: int = 1, **options: Any) -> PodSpec:
+        options.setdefault("resolv_conf", "nameserver 10.96.0.10\n")
         made = PodSpec(
             uid=uid, namespace="default", name=uid, node=f"node-{node}", address=f"10.42.{node}.{next(self.counter)}",
-            hostname=uid, state_dir=f"{self.directory}/{uid}", resolv_conf="nameserver 10.96.0.10\n", **options,
+            hostname=uid, state_dir=f"{self.directory}/{uid}", **options,
         )  # fmt: skip
         await self.client.create_pod(made)
         return made

@@ -33,7 +33,11 @@ async def test_pods_of_two_nodes_reach_each_other_except_while_partitioned(two_n
     await two_nodes.client.partition("node-2")
     assert (await two_nodes.run("caller", *call)).code == 1
     await two_nodes.client.heal("node-2")
-    assert (await two_nodes.run("caller", *call)).out.strip() == caller.address
+
+    async def healed() -> bool:
+        return (await two_nodes.run("caller", *call)).out.strip() == caller.address
+
+    await until(healed, "the way to node-2, once the link has its carrier again")
 
 
 async def test_containers_of_a_pod_share_localhost_but_neither_files_nor_processes(world: World) -> None:

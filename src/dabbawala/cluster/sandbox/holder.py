@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import zlib
 from dataclasses import dataclass
 
 from dabbawala.cluster.sandbox import (
@@ -50,7 +51,7 @@ class Holder:
         self._processes = processes.Processes(self._nodes, f"{run_dir}/processes")
         self._pods: dict[str, Pod] = {}
         self._place = view.Place(f"{run_dir}/view", f"{run_dir}/scratch")
-        self._groups = limits.detect(f"dabbawala-{os.path.basename(run_dir)}")
+        self._groups = limits.detect(f"dabbawala-{os.path.basename(run_dir)}-{zlib.crc32(run_dir.encode()):08x}")
         self._loop = loop.Loop(self._reap)
         self._operations: loop.Operations = {
             "info": self._info,

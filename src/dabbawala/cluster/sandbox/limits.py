@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from dataclasses import dataclass
 
 from dabbawala.cluster.sandbox import spec
@@ -18,6 +19,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PERIOD_US = 100_000
 _MAX_TREE = 4096
 SAMPLE_SECONDS = 0.25
+_SWEEPS = 50
+_SWEEP_SECONDS = 0.02
 
 
 def _write(path: str, value: str) -> None:
@@ -45,7 +48,9 @@ class ControlGroups:
 
     def limit(self, name: str, limits: spec.Limits) -> tuple[str, ...]:
         """Make a container's groups; the files to write a joining process into."""
-        joins = []
+        joins: list[str] = []
+        if limits == spec.Limits():
+            return ()
         for controller, base in self.bases.items():
             path = f"{base}/{name}"
             with contextlib.suppress(FileExistsError):
@@ -159,13 +164,17 @@ def _remove(path: str) -> None:
 
 
 def sweep(bases: list[str]) -> None:
-    """Remove the groups of a cluster that has ended."""
-    for base in bases:
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(base):
-                if entry.is_dir(follow_symlinks=False):
-                    _remove(entry.path)
-        _remove(base)
+    """Remove the groups of a cluster that has ended. The kernel lets go of a group a moment after its last process."""
+    for _ in range(_SWEEPS):
+        for base in bases:
+            with contextlib.suppress(OSError):
+                for entry in os.scandir(base):
+                    if entry.is_dir(follow_symlinks=False):
+                        _remove(entry.path)
+            _remove(base)
+        if not any(os.path.exists(base) for base in bases):
+            return
+        time.sleep(_SWEEP_SECONDS)
 
 
 def tree(roots: list[int]) -> list[int]:

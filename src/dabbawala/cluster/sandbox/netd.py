@@ -32,6 +32,7 @@ class Table:
         self._stamp: tuple[int, int] | None = None
         self._zone = dns.Zone({})
         self._egress: dict[str, Any] = {}
+        self._refresh()
 
     def _refresh(self) -> None:
         try:

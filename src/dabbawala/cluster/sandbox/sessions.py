@@ -53,7 +53,8 @@ class Connection:
         data = memoryview(wire.encode(request))
         if descriptors:
             data = data[socket.send_fds(self._socket, [data], list(descriptors)) :]
-        await asyncio.get_running_loop().sock_sendall(self._socket, data)
+        if data:
+            await asyncio.get_running_loop().sock_sendall(self._socket, data)
 
     async def answer(self) -> wire.Message:
         """The next line; SandboxError when it is a refusal, EOFError when there is none."""

@@ -203,7 +203,9 @@ def _build_etc(tree: Tree, pod: spec.PodSpec, user: spec.User) -> None:
         elif os.path.isfile(source) and os.access(source, os.R_OK):
             _place_file(tree, source, source)
     home = "/root" if user.uid == 0 else f"/home/u{user.uid}"
-    tree.directory(home)
+    here = tree.directory(home)
+    with contextlib.suppress(OSError):  # with one id there is nobody else, and the directory is theirs already
+        os.chown(here, user.uid, user.gid)
     users = ["root:x:0:0:root:/root:/bin/sh", "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin"]
     groups = ["root:x:0:", "tty:x:5:", "nogroup:x:65534:"]
     if user.uid not in (0, 65534):
