@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -170,7 +171,8 @@ def control_plane(name: str, data_dir: Path | None) -> None:
 
 @click.command("monitoring", hidden=True)
 @cluster_options
+@click.option("--run-dir", type=click.Path(path_type=Path), required=True)
 @click.option("--address", required=True)
-def monitoring(name: str, data_dir: Path | None, address: str) -> None:
+def monitoring(name: str, data_dir: Path | None, run_dir: Path, address: str) -> None:
     """The monitoring of a cluster; its control plane starts it."""
-    assembly.monitoring(_resolved(name, data_dir), address)
+    assembly.monitoring(dataclasses.replace(_resolved(name, data_dir), run=run_dir), address)

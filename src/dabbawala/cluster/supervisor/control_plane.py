@@ -23,10 +23,11 @@ from dabbawala.cluster.apiserver.request import User
 from dabbawala.cluster.controllers.garbagecollector.controller import GarbageCollector
 from dabbawala.cluster.dataplane.controller import DataPlane, Settings
 from dabbawala.cluster.dataplane.holder import HolderSpawner
+from dabbawala.cluster.dataplane.translate import Fixtures
 from dabbawala.cluster.kubelet import simulated_kubelet
 from dabbawala.cluster.sandbox.client import HolderClient
 from dabbawala.cluster.scheduler.controller import Scheduler
-from dabbawala.cluster.supervisor import daemon, keeper, nodes, options, server
+from dabbawala.cluster.supervisor import bootstrap, daemon, keeper, nodes, options, server
 from dabbawala.cluster.supervisor.paths import Paths
 from dabbawala.reconcile.apply import Executor
 from dabbawala.reconcile.controller import Controller
@@ -132,7 +133,11 @@ class ControlPlane:
         client = served.app.client(User("system:dataplane", ("system:masters",)))
         recorder = EventRecorder(client, self._clock, component="dataplane")
         executor = Executor(client, recorder, field_manager="dataplane")
-        settings = Settings(self._paths.run, self._paths.logs, edge_address=chosen.host_address)
+        fixtures = Fixtures(
+            sockets={ObjectKey("default", "kubernetes"): str(self._paths.api_tls_socket)},
+            reserved=frozenset({bootstrap.DNS_SERVICE_ADDRESS}),
+        )
+        settings = Settings(self._paths.run, self._paths.logs, fixtures, edge_address=chosen.host_address)
         return DataPlane(runtime.informers, executor, HolderSpawner(holder), self._clock, settings)
 
     def _simulate(self, parts: asyncio.TaskGroup, client: Client, runtime: Runtime, count: int) -> None:

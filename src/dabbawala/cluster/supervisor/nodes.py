@@ -91,7 +91,9 @@ def agent_process(node: Node, paths: Paths, options: Options) -> ProcessSpec:
 
 
 def monitoring_process(node: Node, paths: Paths) -> ProcessSpec:
-    words = ("monitoring", "--name", paths.name, "--data-dir", str(paths.data), "--address", node.address)
+    # Its environment is clean and its user id another one, so it cannot find the run directory by itself.
+    where = ("--name", paths.name, "--data-dir", str(paths.data), "--run-dir", str(paths.run))
+    words = ("monitoring", *where, "--address", node.address)
     return ProcessSpec(
         name="monitoring",
         argv=(sys.executable, "-m", "dabbawala.cli.main", *words),
