@@ -143,11 +143,13 @@ class GarbageCollector:
 
     def _owners_known(self, obj: Object) -> dict[str, Owner]:
         """By the graph alone; an owner that the graph does not hold is taken for gone, to be asked for."""
-        return {uid: self._state(uid) for ref in meta.owner_references(obj) if (uid := str(ref.get("uid")))}
+        references = meta.owner_references(obj)
+        return {uid: self._state(uid, meta.namespace(obj)) for ref in references if (uid := str(ref.get("uid")))}
 
-    def _state(self, uid: str) -> Owner:
+    def _state(self, uid: str, namespace: str) -> Owner:
+        """An object in another namespace than its dependent's is no owner of it."""
         found = self.graph.get(uid)
-        if found is None:
+        if found is None or (namespace and found.key.namespace not in ("", namespace)):
             return Owner.GONE
         return Owner.WAITING if found.waits_for_dependents else Owner.SOLID
 
@@ -161,11 +163,9 @@ class GarbageCollector:
 
     async def _owner(self, reference: Object, item: Item) -> Owner:
         uid = str(reference.get("uid"))
-        state = self._state(uid)
+        state = self._state(uid, item.key.namespace)
         if state is not Owner.GONE:
-            found = self.graph.get(uid)
-            foreign = found is not None and found.key.namespace not in ("", item.key.namespace)
-            return Owner.GONE if foreign and item.key.namespace else state
+            return state
         if uid in self._absent:
             return Owner.GONE
         return await self._ask_for(reference, item, uid)
