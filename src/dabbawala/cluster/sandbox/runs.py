@@ -34,8 +34,8 @@ class Runs:
             "signal": self._signal,
             "status": lambda request: request.finish(spec.to_json(self.status())),
             "stats": self._stats,
-            "attach": self._attach,
-            "close_stdin": self._close_stdin,
+            "attach": lambda request: _attach(self.running(request.message["container"]), request),
+            "close_stdin": lambda request: _close_stdin(self.running(request.message["container"]), request),
         }
 
     def check_new(self, wanted: spec.ContainerSpec) -> None:
@@ -105,16 +105,16 @@ class Runs:
                 used.append(spec.to_json(spec.ContainerUsage(name, *limits.usage(processes))))
         request.finish({"containers": used})
 
-    def _attach(self, request: loop.Request) -> None:
-        """The client's pipes get what the program writes from now on; it gets the program's standard input."""
-        run = self.running(request.message["container"])
-        for stream, fd in zip((b"stdout", b"stderr"), request.descriptors, strict=False):
-            run.streams.follow(stream, os.dup(fd))
-        answered = (run.streams.stdin,) if run.streams.stdin >= 0 else ()
-        request.finish({"stdin": bool(answered), "tty": run.spec.tty}, answered)
 
-    def _close_stdin(self, request: loop.Request) -> None:
-        run = self.running(request.message["container"])
-        if not run.spec.tty:
-            run.streams.close_stdin()
-        request.finish({})
+def _attach(run: containers.Container, request: loop.Request) -> None:
+    """The client's pipes get what the program writes from now on; it gets the program's standard input."""
+    for stream, fd in zip((b"stdout", b"stderr"), request.descriptors, strict=False):
+        run.streams.follow(stream, os.dup(fd))
+    answered = (run.streams.stdin,) if run.streams.stdin >= 0 else ()
+    request.finish({"stdin": bool(answered), "tty": run.spec.tty}, answered)
+
+
+def _close_stdin(run: containers.Container, request: loop.Request) -> None:
+    if not run.spec.tty:
+        run.streams.close_stdin()
+    request.finish({})
