@@ -11,28 +11,23 @@ import logging
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from dabbawala.api import core_v1, node_v1, storage_v1
-from dabbawala.api.kind import Kind
+from dabbawala.api import core_v1
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.apimachinery.status import NotFound, StatusError
 from dabbawala.cluster.scheduler import binding, volumes
 from dabbawala.cluster.scheduler.binding import Binder, BindingWriter
+from dabbawala.cluster.scheduler.hearing import NAME, ClusterView
 from dabbawala.cluster.scheduler.needs import Needs, needs_of
 from dabbawala.cluster.scheduler.plan import Decision, place_class
-from dabbawala.cluster.scheduler.snapshot import Snapshot, placed
-from dabbawala.cluster.scheduler.waiting import WaitingPods
 from dabbawala.reconcile import pods
 from dabbawala.reconcile.apply import Recorder
-from dabbawala.reconcile.cache import Change
 from dabbawala.reconcile.informer import Informers
 
 log = logging.getLogger("dabbawala.scheduler")
 
-NAME = "default-scheduler"
 BINDINGS_AT_ONCE = 64
-_HELPFUL = frozenset({"persistentvolumeclaims", "persistentvolumes", "storageclasses.storage.k8s.io"})
 
 
 class Scheduler:
@@ -41,75 +36,14 @@ class Scheduler:
     name = NAME
 
     def __init__(self, client: BindingWriter, clock: Clock, informers: Informers, recorder: Recorder) -> None:
-        self.snapshot = Snapshot()
-        self.waiting = WaitingPods(clock)
         self._clock = clock
         self._informers = informers
         self._binder = Binder(client, recorder, clock)
         self._slots = asyncio.Semaphore(BINDINGS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._wake = asyncio.Event()
-        self._volumes_changed = asyncio.Event()
-        for kind in (
-            core_v1.NODE, core_v1.POD, core_v1.NAMESPACE, core_v1.PERSISTENT_VOLUME_CLAIM, core_v1.PERSISTENT_VOLUME,
-            storage_v1.STORAGE_CLASS, node_v1.RUNTIME_CLASS,
-        ):  # fmt: skip
-            informers.watch(kind, self)
-
-    def progressed(self, kind: Kind) -> None:
-        """The scheduler assumes its own writes instead of waiting for them."""
-
-    def changed(self, kind: Kind, change: Change) -> None:
-        if kind is core_v1.POD:
-            self._pod_changed(change)
-        elif kind is core_v1.NODE:
-            self._node_changed(change)
-        elif kind is core_v1.NAMESPACE:
-            self.snapshot.namespaces[meta.name(change.object)] = meta.labels(change.object)
-        elif kind.resource in _HELPFUL:
-            self._volumes_changed.set()
-            self._volumes_changed = asyncio.Event()
-            self._move()
-
-    def _pod_changed(self, change: Change) -> None:
-        pod, uid = change.object, meta.uid(change.object)
-        if change.new is None or pods.is_finished(pod):
-            self.waiting.forget(uid)
-            if self.snapshot.remove(uid):
-                self._move()
-        elif pods.node_name(pod):
-            self.waiting.forget(uid)
-            self._seen_on_node(pod)
-        elif self._is_ours(pod):
-            self._wants_node(pod)
-
-    def _seen_on_node(self, pod: Object) -> None:
-        self.snapshot.place(placed(pod, self._overhead(pod)), pods.node_name(pod))
-
-    def _wants_node(self, pod: Object) -> None:
-        if meta.is_deleting(pod):
-            self.waiting.forget(meta.uid(pod))
-        elif pod["spec"].get("schedulingGates"):
-            self.waiting.forget(meta.uid(pod))
-            self._start(self._binder.gated(pod))
-        elif self.snapshot.where(meta.uid(pod)) is None:
-            self.waiting.put(pod)
-            self._wake.set()
-
-    def _is_ours(self, pod: Object) -> bool:
-        return (pod["spec"].get("schedulerName") or NAME) == NAME
-
-    def _node_changed(self, change: Change) -> None:
-        if change.new is None:
-            self.snapshot.remove_node(meta.name(change.object))
-            return
-        self.snapshot.set_node(change.new)
-        if change.old is None or _matters(change.old, change.new):
-            self._move()
-
-    def _move(self) -> None:
-        self.waiting.move()
-        self._wake.set()
+        self._view = ClusterView(clock, informers, lambda pod: self._start(self._binder.gated(pod)))
+        self.snapshot = self._view.snapshot
+        self.waiting = self._view.waiting
 
     async def run(self) -> None:
         try:
@@ -126,12 +60,12 @@ class Scheduler:
 
     async def _rest(self) -> None:
         """Until something happens or a back-off ends."""
-        self._wake.clear()
+        self._view.wake.clear()
         due = self.waiting.next_due()
         if due is None:
-            await self._wake.wait()
+            await self._view.wake.wait()
             return
-        waking = asyncio.ensure_future(self._wake.wait())
+        waking = asyncio.ensure_future(self._view.wake.wait())
         alarm = asyncio.ensure_future(self._clock.sleep(max(due - self._clock.monotonic(), 0)))
         try:
             await asyncio.wait((waking, alarm), return_when=asyncio.FIRST_COMPLETED)
@@ -142,7 +76,7 @@ class Scheduler:
     def place(self, batch: list[Object]) -> None:
         """Decide for a class of pods and start carrying the decisions out."""
         first = batch[0]
-        needs = needs_of(first, self._runtime_class(first))
+        needs = needs_of(first, self._view.runtime_class(first))
         found = volumes.volumes_of(needs.namespace, needs.claims, self._informers)
         moves = self.waiting.moves
         for decision in place_class(batch, needs, found, self.snapshot):
@@ -151,14 +85,6 @@ class Scheduler:
             else:
                 self._start(self._unplaced(decision))
                 self.waiting.failed(decision.pod, moves=moves)
-
-    def _runtime_class(self, pod: Object) -> Object | None:
-        name = pod["spec"].get("runtimeClassName")
-        return self._informers.get(node_v1.RUNTIME_CLASS, ObjectKey("", name)) if name else None
-
-    def _overhead(self, pod: Object) -> dict[str, str] | None:
-        found = self._runtime_class(pod)
-        return ((found or {}).get("overhead") or {}).get("podFixed")
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(self._in_slot(work))
@@ -191,7 +117,7 @@ class Scheduler:
         self.snapshot.remove(uid)
         if again:
             self.waiting.retry(decision.pod)
-            self._wake.set()
+            self._view.wake.set()
         else:
             self.waiting.forget(uid)
 
@@ -207,7 +133,7 @@ class Scheduler:
             left = end - self._clock.monotonic()
             if left <= 0:
                 raise binding.volumes_too_slow(wanted, node)
-            waiting = asyncio.ensure_future(self._volumes_changed.wait())
+            waiting = asyncio.ensure_future(self._view.volumes_changed.wait())
             alarm = asyncio.ensure_future(self._clock.sleep(min(left, 5.0)))
             await asyncio.wait((waiting, alarm), return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
@@ -220,13 +146,3 @@ class Scheduler:
     async def _unplaced(self, decision: Decision) -> None:
         await self._binder.explain(decision)
         await self._binder.evict_victims(decision)
-
-
-def _matters(old: Object, new: Object) -> bool:
-    """A node's heartbeat helps nobody; room, labels, taints and readiness may."""
-
-    def judged(node: Object) -> tuple[object, ...]:
-        status = node.get("status") or {}
-        return node.get("spec"), dict(meta.labels(node)), status.get("allocatable")
-
-    return judged(old) != judged(new)

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Iterable
 
 from dabbawala.api import apiextensions_v1, core_v1
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.clock import Clock
-from dabbawala.apimachinery.meta import Object
-from dabbawala.apimachinery.status import NotFound, StatusError
+from dabbawala.apimachinery.status import StatusError
 from dabbawala.cluster.controllers import served
 from dabbawala.cluster.controllers.garbagecollector import plan as planning
 from dabbawala.cluster.controllers.garbagecollector.graph import Graph, metadata_only
-from dabbawala.cluster.controllers.garbagecollector.plan import Item, Owner
+from dabbawala.cluster.controllers.garbagecollector.owners import Owners
 from dabbawala.reconcile.apply import Executor, LostAnswer
 from dabbawala.reconcile.cache import Change
 from dabbawala.reconcile.informer import Informer, Informers
@@ -32,9 +29,6 @@ from dabbawala.reconcile.runtime import Client
 log = logging.getLogger("dabbawala.garbage")
 
 WORKERS = 8
-ABSENT_LIMIT = 500
-"""Owners remembered as gone, so that ten thousand dependents of one do not ask ten thousand times."""
-
 _EPHEMERAL = frozenset({core_v1.EVENT.resource})
 """Kinds that come in masses, own nothing, are owned by nothing and expire by themselves."""
 
@@ -52,7 +46,7 @@ class GarbageCollector:
         self._shared = informers
         self._own: dict[str, tuple[Informer, asyncio.Task[None]]] = {}
         self._kinds: dict[str, Kind] = {}
-        self._absent: OrderedDict[str, None] = OrderedDict()
+        self._owners = Owners(client, self.graph, self._kinds)
         self._executor = Executor(client, self, field_manager=self.name)
         self._definitions_changed = asyncio.Event()
         informers.watch(apiextensions_v1.CUSTOM_RESOURCE_DEFINITION, self)
@@ -133,63 +127,12 @@ class GarbageCollector:
         if known is None:
             return
         dependents = self.graph.dependents(uid)
-        if not planning.plan(known, self._owners_known(known.object), dependents).actions:
+        if not planning.plan(known, self._owners.known(known.object), dependents).actions:
             return
-        item = await self._live(known)
+        item = await self._owners.live(known)
         if item is None:
             return
-        owners = {str(ref.get("uid")): await self._owner(ref, item) for ref in meta.owner_references(item.object)}
+        owners = {
+            str(ref.get("uid")): await self._owners.state_of(ref, item) for ref in meta.owner_references(item.object)
+        }
         await self._executor.apply(planning.plan(item, owners, dependents), lambda written: None)
-
-    def _owners_known(self, obj: Object) -> dict[str, Owner]:
-        """By the graph alone; an owner that the graph does not hold is taken for gone, to be asked for."""
-        references = meta.owner_references(obj)
-        return {uid: self._state(uid, meta.namespace(obj)) for ref in references if (uid := str(ref.get("uid")))}
-
-    def _state(self, uid: str, namespace: str) -> Owner:
-        """An object in another namespace than its dependent's is no owner of it."""
-        found = self.graph.get(uid)
-        if found is None or (namespace and found.key.namespace not in ("", namespace)):
-            return Owner.GONE
-        return Owner.WAITING if found.waits_for_dependents else Owner.SOLID
-
-    async def _live(self, known: Item) -> Item | None:
-        """The object as it is now, if it is still the same."""
-        try:
-            found = await self._client.get(known.kind, known.key.name, known.key.namespace)
-        except NotFound:
-            return None
-        return Item(known.kind, found) if meta.uid(found) == known.uid else None
-
-    async def _owner(self, reference: Object, item: Item) -> Owner:
-        uid = str(reference.get("uid"))
-        state = self._state(uid, item.key.namespace)
-        if state is not Owner.GONE:
-            return state
-        if uid in self._absent:
-            return Owner.GONE
-        return await self._ask_for(reference, item, uid)
-
-    async def _ask_for(self, reference: Object, item: Item, uid: str) -> Owner:
-        """Look for an owner where it must be: in the namespace of its dependent, or in none. A kind that is not
-        known, or a namespaced owner of a cluster-scoped object, cannot be looked for; then nothing is deleted."""
-        kind = self._kind(str(reference.get("apiVersion")), str(reference.get("kind")))
-        if kind is None or (kind.namespaced and not item.key.namespace):
-            return Owner.SOLID
-        try:
-            found = await self._client.get(
-                kind, str(reference.get("name")), item.key.namespace if kind.namespaced else ""
-            )
-        except NotFound:
-            found = {}
-        if meta.uid(found) == uid:
-            return Owner.WAITING if Item(kind, found).waits_for_dependents else Owner.SOLID
-        self._absent[uid] = None
-        while len(self._absent) > ABSENT_LIMIT:
-            self._absent.popitem(last=False)
-        return Owner.GONE
-
-    def _kind(self, api_version: str, kind: str) -> Kind | None:
-        group = api_version.rpartition("/")[0]
-        found: Iterable[Kind] = self._kinds.values()
-        return next((item for item in found if item.group == group and item.kind == kind), None)
