@@ -1,6 +1,7 @@
 """The one file that knows every part: which controllers run in a cluster, and which capabilities.
 
-Nothing registers itself; what runs is what is listed here.
+Nothing registers itself; what runs is what is listed here. The control plane serves and needs no HTTP client, which
+takes long to import; so those who need one import it where they use it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import uvloop
 
 from dabbawala.api import apps_v1, argoproj_v1alpha1
 from dabbawala.apimachinery.clock import SystemClock
-from dabbawala.client import http, kubeconfig
 from dabbawala.client.client import Client
 from dabbawala.cluster.controllers.daemonset.controller import DaemonSetController
 from dabbawala.cluster.controllers.deployment.controller import DeploymentController
@@ -37,8 +37,7 @@ from dabbawala.cluster.dataplane import mesh_metrics
 from dabbawala.cluster.kubelet.images import build
 from dabbawala.cluster.kubelet.images.dockerfile import BadDockerfile as BadDockerfile
 from dabbawala.cluster.kubelet.images.store import Image, ImageStore
-from dabbawala.cluster.monitoring import process as monitoring_process
-from dabbawala.cluster.supervisor import daemon, lifecycle, options, paths
+from dabbawala.cluster.supervisor import daemon, lifecycle, options, overview, paths
 from dabbawala.cluster.supervisor.control_plane import ControlPlane, Surroundings
 from dabbawala.cluster.supervisor.paths import Paths
 from dabbawala.reconcile.controller import Controller
@@ -101,12 +100,14 @@ async def status(where: Paths, record: daemon.Record) -> list[tuple[str, str]]:
     """Rows for a person."""
     client = admin_client(where)
     try:
-        return await lifecycle.status(where, record, client)
+        return await overview.status(where, record, client)
     finally:
         await client.close()
 
 
 def admin_client(where: Paths) -> Client:
+    from dabbawala.client import http, kubeconfig
+
     return Client(http.HTTPTransport(kubeconfig.load(where.kubeconfig)))
 
 
@@ -125,6 +126,9 @@ def monitoring(where: Paths, address: str) -> None:
 
 
 async def _monitoring(where: Paths, address: str) -> None:
+    from dabbawala.client import http
+    from dabbawala.cluster.monitoring import process as monitoring_process
+
     client = Client(http.over_socket(where.api_socket, where.token("monitoring")))
     interval = options.read(where.options).scrape_seconds
     settings = monitoring_process.Settings(address, where.run, interval)

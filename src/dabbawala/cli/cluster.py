@@ -1,4 +1,8 @@
-"""`dabba up`, `down`, `status`, `kubeconfig`, `logs`: the cluster of this machine."""
+"""`dabba up`, `down`, `status`, `kubeconfig`, `logs`: the cluster of this machine.
+
+`dabba up` starts another Python that imports the whole control plane; so that nobody waits for that twice, this module
+imports the assembly only where it is run.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from dabbawala import assembly
-from dabbawala.cli.connection import CouldNotTell, asynchronous
-from dabbawala.cluster.supervisor import daemon, kubeconfigs, options, paths
+from dabbawala.cli.command import CouldNotTell, asynchronous
+from dabbawala.cluster.supervisor import daemon, lifecycle, options, paths
 
 NO = 1
 FOLLOW_SECONDS = 0.2
@@ -69,7 +70,7 @@ async def up(
             click.echo(f"{time.monotonic() - began:6.2f} s  {event['text']}")
 
     try:
-        record = await assembly.up(where, wanted, fresh=fresh, heard=heard)
+        record = await lifecycle.up(where, wanted, fresh=fresh, heard=heard)
     except (paths.BadPath, options.BadOptions, daemon.StartFailed) as error:
         raise click.ClickException(f"cluster {name} did not start: {error}") from error
     click.echo(f"cluster {name} is up at {record.server}")
@@ -83,7 +84,7 @@ async def up(
 async def down(name: str, data_dir: Path | None, delete: bool) -> None:
     """Stop the cluster and keep its state."""
     where = _resolved(name, data_dir)
-    ran = await assembly.down(where)
+    ran = await lifecycle.down(where)
     if delete and where.data.exists():
         shutil.rmtree(where.data)
     done = "is down" if ran else "was not running"
@@ -103,6 +104,11 @@ async def status(name: str, data_dir: Path | None) -> None:
         known = f"; there are also: {', '.join(others)}" if others else ""
         click.echo(f"cluster {name} is down{known}. Start it with `dabba up --name {name}`.")
         sys.exit(NO)
+    from rich.console import Console
+    from rich.table import Table
+
+    from dabbawala import assembly
+
     table = Table(box=None, show_header=False)
     for row in await assembly.status(where, record):
         table.add_row(*row)
@@ -122,6 +128,8 @@ def kubeconfig(name: str, data_dir: Path | None, merge: bool) -> None:
         return
     listed = os.environ.get("KUBECONFIG", "").split(":")[0]
     target = Path(listed) if listed else Path.home() / ".kube" / "config"
+    from dabbawala.cluster.supervisor import kubeconfigs
+
     context = kubeconfigs.merge(where.kubeconfig, target)
     click.echo(f"{target}: context {context} added and made current")
 
@@ -166,6 +174,8 @@ def _more(log: Path, end: int, *, label: bool) -> int:
 @cluster_options
 def control_plane(name: str, data_dir: Path | None) -> None:
     """The control plane itself; `dabba up` starts it."""
+    from dabbawala import assembly
+
     assembly.control_plane(_resolved(name, data_dir))
 
 
@@ -175,4 +185,6 @@ def control_plane(name: str, data_dir: Path | None) -> None:
 @click.option("--address", required=True)
 def monitoring(name: str, data_dir: Path | None, run_dir: Path, address: str) -> None:
     """The monitoring of a cluster; its control plane starts it."""
+    from dabbawala import assembly
+
     assembly.monitoring(dataclasses.replace(_resolved(name, data_dir), run=run_dir), address)

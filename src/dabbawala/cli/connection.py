@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import click
 
+from dabbawala.cli.command import CouldNotTell as CouldNotTell
+from dabbawala.cli.command import asynchronous as asynchronous
 from dabbawala.client import http, kubeconfig
 from dabbawala.client.client import Client
 
@@ -19,12 +19,6 @@ T = TypeVar("T")
 
 KUBECONFIG = "kubeconfig"
 CONTEXT = "context"
-
-
-class CouldNotTell(click.ClickException):
-    """The question could not be answered: no cluster, no access, no such file."""
-
-    exit_code = 2
 
 
 def options(command: Callable[P, T]) -> Callable[P, T]:
@@ -64,13 +58,3 @@ async def client(ctx: click.Context) -> AsyncIterator[Client]:
         yield made
     finally:
         await made.close()
-
-
-def asynchronous(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """Run a command function that awaits."""
-
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        return asyncio.run(function(*args, **kwargs))
-
-    return run
