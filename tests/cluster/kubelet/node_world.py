@@ -1,4 +1,4 @@
-"""A node to try things on: the real API server in memory, the real sandbox, the real agent, and a shell for an image."""
+"""A node to try things on: the real API server in memory, the real sandbox, the real agent, a shell for an image."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import NotFound
 from dabbawala.client.client import Client
 from dabbawala.cluster.apiserver.app import APIServer
+from dabbawala.cluster.apiserver.core import Core, Plugins
 from dabbawala.cluster.kubelet.assembly import NodeAgent, NodePlan
 from dabbawala.cluster.kubelet.restarts import BackOff
 from dabbawala.cluster.sandbox.client import HolderClient
@@ -132,17 +133,17 @@ def is_ready(pod: Object) -> bool:
 
 def main_status(pod: Object, name: str = "main") -> Object:
     every = [*pod["status"].get("initContainerStatuses", ()), *pod["status"].get("containerStatuses", ())]
-    return next(one for one in every if one["name"] == name)
+    return next((one for one in every if one["name"] == name), {"restartCount": 0, "state": {}, "lastState": {}})
 
 
 @contextlib.asynccontextmanager
-async def node_world() -> AsyncIterator[NodeWorld]:
+async def node_world(plugins: Callable[[Core], Plugins] | None = None) -> AsyncIterator[NodeWorld]:
     folder = Path(tempfile.mkdtemp(prefix="dk-"))
     holder = HolderClient(folder / "run")
     await holder.start()
     try:
         await holder.create_node("node-1", 1)
-        async with APIServer.in_memory(KINDS) as server:
+        async with APIServer.in_memory(KINDS, plugins=plugins) as server:
             world = NodeWorld(server, holder, folder)
             world.begin()
             try:

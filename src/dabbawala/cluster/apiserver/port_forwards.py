@@ -73,11 +73,12 @@ async def _forward(data: SpdyStream, error: SpdyStream, connect: Connect) -> Non
         return
     try:
         await asyncio.gather(_to_pod(data, link), _from_pod(link, data))
-        await error.end()
     except ConnectionError:
-        pass
+        pass  # clients reset the data stream when they have read what they wanted
     finally:
         await link.close()
+        with contextlib.suppress(ConnectionError):
+            await error.end()
 
 
 async def _to_pod(data: SpdyStream, link: Link) -> None:

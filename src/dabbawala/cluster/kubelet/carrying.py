@@ -37,7 +37,7 @@ from dabbawala.reconcile.plan import PatchType
 
 log = logging.getLogger("dabbawala.kubelet")
 
-RETRY = timedelta(seconds=2)
+RETRY = timedelta(seconds=0.5)
 
 
 class Carrier:

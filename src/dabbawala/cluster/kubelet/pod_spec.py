@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -80,9 +80,10 @@ def grace_seconds(pod: Mapping[str, Any]) -> int:
 
 
 def deletion_deadline(pod: Mapping[str, Any]) -> datetime | None:
-    """When a deleted pod's grace ends: the API server puts exactly that into deletionTimestamp."""
+    """When a deleted pod's grace ends at the latest. The API server puts that into deletionTimestamp, without the
+    fraction of its second: a program gets its whole grace, not up to a second less."""
     text = meta.metadata(pod).get("deletionTimestamp")
-    return clock.parse_time(text) if text else None
+    return clock.parse_time(text) + timedelta(seconds=1) if text else None
 
 
 def volumes(pod: Mapping[str, Any]) -> list[Object]:

@@ -23,7 +23,7 @@ from dabbawala.cluster.kubelet.volumes.content import VolumeError
 
 CONFIG_ERROR = "CreateContainerConfigError"
 CREATE_ERROR = "CreateContainerError"
-RETRY = timedelta(seconds=2)
+RETRY = timedelta(seconds=1)
 
 START_ERRORS = frozenset({"StartError"})
 """Refusals after which the runtime has a run on record, which ended before it began."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -14,6 +14,7 @@ from dabbawala.apimachinery import status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.client import tunnel
 from dabbawala.client.tunnel import Channel
+from dabbawala.cluster.kubelet import pod_spec
 from dabbawala.cluster.kubelet.agent import Agent
 from dabbawala.cluster.kubelet.runtimes.runtime import RuntimeFailure, Session
 from dabbawala.cluster.kubelet.worker import PodWorker
@@ -25,10 +26,12 @@ _CHUNK = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A session, and whether its end has an exit code to tell (exec) or not (attach)."""
+    """A session, whether its end has an exit code to tell (exec) or not (attach), and what the end of the client's
+    input asks for beyond the session itself: a container with stdinOnce gets no input after its first attachment."""
 
     session: Session
     command: tuple[str, ...] = ()
+    input_ended: Callable[[], Awaitable[None]] | None = None
 
 
 def _worker(agent: Agent, namespace: str, name: str) -> PodWorker:
@@ -54,7 +57,17 @@ async def begin_exec(agent: Agent, target: tuple[str, str, str], query: Query) -
 async def begin_attach(agent: Agent, target: tuple[str, str, str], *, stdin: bool) -> Open:
     namespace, pod, container = target
     worker = _worker(agent, namespace, pod)
-    return Open(await agent.parts.runtime.attach(worker.state.uid, container, stdin=stdin))
+    runtime, uid = agent.parts.runtime, worker.state.uid
+    session = await runtime.attach(uid, container, stdin=stdin)
+    once = (pod_spec.container(worker.state.pod, container) or {}).get("stdinOnce")
+    if not (stdin and once):
+        return Open(session)
+
+    async def input_ended() -> None:
+        with contextlib.suppress(RuntimeFailure):  # it has ended by itself
+            await runtime.close_stdin(uid, container)
+
+    return Open(session, input_ended=input_ended)
 
 
 def _flag(query: Query, name: str) -> bool:
@@ -63,7 +76,7 @@ def _flag(query: Query, name: str) -> bool:
 
 async def carry(open_: Open, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, stdin: bool) -> None:
     """Both directions until the command has ended (then its result goes out) or the client has left."""
-    inward = asyncio.create_task(_inward(open_.session, reader, stdin=stdin))
+    inward = asyncio.create_task(_inward(open_, reader, stdin=stdin))
     outward = asyncio.create_task(_outward(open_, writer))
     try:
         await asyncio.wait((inward, outward), return_when=asyncio.FIRST_COMPLETED)
@@ -75,12 +88,15 @@ async def carry(open_: Open, reader: asyncio.StreamReader, writer: asyncio.Strea
         await asyncio.gather(inward, outward, return_exceptions=True)
 
 
-async def _inward(session: Session, reader: asyncio.StreamReader, *, stdin: bool) -> bool:
+async def _inward(open_: Open, reader: asyncio.StreamReader, *, stdin: bool) -> bool:
     """Input and resizes. True when the client has left."""
+    session = open_.session
     ended = not stdin
     while True:
         arrived = await tunnel.read_frame(reader)
         if arrived is None:
+            if not ended:
+                await _end_input(open_)
             return True
         channel, data = arrived
         if channel == Channel.RESIZE:
@@ -89,16 +105,19 @@ async def _inward(session: Session, reader: asyncio.StreamReader, *, stdin: bool
         elif channel == Channel.STDIN and not ended:
             ended = not data
             try:
-                await (session.write(data) if data else _end_input(session))
+                await (session.write(data) if data else _end_input(open_))
             except BrokenPipeError:
                 ended = True
 
 
-async def _end_input(session: Session) -> None:
+async def _end_input(open_: Open) -> None:
+    session = open_.session
     if session.tty:
         await session.write(b"\x04")
-    else:
-        session.close_stdin()
+        return
+    session.close_stdin()
+    if open_.input_ended is not None:
+        await open_.input_ended()
 
 
 async def _outward(open_: Open, writer: asyncio.StreamWriter) -> None:

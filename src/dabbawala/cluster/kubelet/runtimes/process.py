@@ -71,6 +71,10 @@ class ProcessRuntime:
         with _translated():
             return await self._holder.attach(uid, container, stdin=stdin)
 
+    async def close_stdin(self, uid: str, container: str) -> None:
+        with _translated():
+            await self._holder.close_container_stdin(uid, container)
+
     async def dial(self, uid: str, port: int, *, host: str = "127.0.0.1") -> socket.socket:
         with _translated():
             return await self._holder.dial(uid, port, host=host)

@@ -64,6 +64,10 @@ class Runtime(Protocol):
 
     async def attach(self, uid: str, container: str, *, stdin: bool) -> Session: ...
 
+    async def close_stdin(self, uid: str, container: str) -> None:
+        """No more input for the container's first process, from anyone. A terminal stays open."""
+        ...
+
     async def dial(self, uid: str, port: int, *, host: str = "127.0.0.1") -> socket.socket:
         """A connection made inside the pod's network."""
         ...
