@@ -7,6 +7,7 @@ imports the assembly only where it is run.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import shutil
 import sys
@@ -174,6 +175,7 @@ def _more(log: Path, end: int, *, label: bool) -> int:
 @cluster_options
 def control_plane(name: str, data_dir: Path | None) -> None:
     """The control plane itself; `dabba up` starts it."""
+    gc.disable()  # what is made while starting is no garbage; the control plane collects again once it serves
     from dabbawala import assembly
 
     assembly.control_plane(_resolved(name, data_dir))

@@ -83,6 +83,7 @@ class ControlPlane:
             self._progress.say("api", text=f"API server ready at {served.url}")
             gc.set_threshold(*GC_THRESHOLDS)
             gc.freeze()
+            gc.enable()
             await self._run_parts(served, chosen)
 
     async def _run_parts(self, served: server.Server, chosen: options.Options) -> None:
