@@ -161,6 +161,21 @@ async def test_a_named_process_lives_in_its_nodes_network_and_obeys_signals(worl
     assert not await world.client.signal("web", signal.SIGTERM)
 
 
+async def test_waiting_for_a_process_and_giving_up_holds_nothing_open(world: World) -> None:
+    await world.client.spawn(_sleeper(world))
+    holder, _ = launch.recorded(world.client.run_dir)
+    descriptors = Path(f"/proc/{holder}/fd")
+    before = len(list(descriptors.iterdir()))
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            await world.client.wait("sleeper", timeout=0.001)
+
+    async def released() -> bool:
+        return len(list(descriptors.iterdir())) <= before + 1
+
+    await until(released, "the connections to be closed")
+
+
 async def test_a_named_process_that_cannot_start_says_why(world: World) -> None:
     with pytest.raises(SandboxError, match="No such file"):
         await world.client.spawn(ProcessSpec("gone", ("/no/such/program",), f"{world.directory}/log"))

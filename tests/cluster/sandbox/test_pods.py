@@ -63,6 +63,21 @@ async def test_containers_see_each_other_when_the_pod_shares_its_process_namespa
     assert (await world.ended("pod", "one")).exit_code == 143
 
 
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_container_of_a_shared_process_namespace_leaves_no_process_behind(world: World, signum: int) -> None:
+    await world.pod("pod", share_process_namespace=True)
+    await world.start("pod", "sleep", "61", name="one")
+    await world.start("pod", "sh", "-c", "setsid sleep 62 & sleep 63 & exec sleep 64", name="two")
+    await world.client.signal_container("pod", "two", signum)
+    await world.ended("pod", "two")
+
+    async def alone() -> bool:
+        found = (await world.run("pod", "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '", name="one")).out
+        return not {"62", "63", "64"} & set(found.split())
+
+    await until(alone, "the end of all that the container had started")
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

@@ -109,9 +109,15 @@ class Container:
 
     def signal(self, signum: int) -> None:
         """The init hands signals on to the program; SIGKILL ends the init and with it every process inside."""
-        if not self.ended and self.status.pid:
+        if self.ended or not self.status.pid:
+            return
+        members = [self.status.pid]
+        if signum == signal.SIGKILL and self.pod.share_process_namespace:
+            # There the init is not pid 1, and its end would leave the others to the pod.
+            members = limits.tree(members)
+        for pid in members:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.status.pid, signum)
+                os.kill(pid, signum)
 
     def enforce_memory(self, executed: list[int]) -> None:
         """The fallback without control groups."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import zlib
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from dabbawala.cluster.sandbox import (
 )
 
 _MAX_PODS = 4096
+_DESCRIPTORS = 65536
 
 
 @dataclass(slots=True)
@@ -48,11 +50,11 @@ class Holder:
     def __init__(self, run_dir: str) -> None:
         self._run_dir = run_dir
         self._nodes = nodes.Nodes()
-        self._processes = processes.Processes(self._nodes, f"{run_dir}/processes")
         self._pods: dict[str, Pod] = {}
         self._place = view.Place(f"{run_dir}/view", f"{run_dir}/scratch")
         self._groups = limits.detect(f"dabbawala-{os.path.basename(run_dir)}-{zlib.crc32(run_dir.encode()):08x}")
         self._loop = loop.Loop(self._reap)
+        self._processes = processes.Processes(self._loop, self._nodes, f"{run_dir}/processes")
         self._operations: loop.Operations = {
             "info": self._info,
             "create_pod": self._create_pod,
@@ -137,11 +139,20 @@ class Holder:
             del self._pods[pod.wanted.uid]
 
 
+def _allow_descriptors() -> None:
+    """Pods, Envoys and this process inherit it; a login's usual 1,024 is too few for a proxy."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def main(run_dir: str, ready: int) -> None:
     """Run as pid 1. The launcher has set up the user namespace and forked into the pid namespace."""
     kernel.set_process_name("dabba-holder")
     os.umask(0o077)
     os.chdir("/")
+    _allow_descriptors()
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
     Holder(run_dir).run(ready)

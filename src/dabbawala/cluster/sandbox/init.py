@@ -18,7 +18,7 @@ import struct
 import termios
 from dataclasses import dataclass
 
-from dabbawala.cluster.sandbox import kernel, spec, view, wire
+from dabbawala.cluster.sandbox import kernel, limits, spec, view, wire
 
 # The capabilities container engines leave to a container: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID,
 # SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP. All only over the container's own.
@@ -59,6 +59,8 @@ def run(start: Start) -> int:
     _forward_signals(main)
     wire.send(start.channel, {"started": True})
     code, signum = _reap_until(main)
+    if start.pod.share_process_namespace:
+        _end_descendants()
     wire.send(start.channel, {"exit_code": code, "signal": signum})
     return code
 
@@ -188,6 +190,13 @@ def _reap_until(main: int) -> tuple[int, int]:
             return describe(status)
 
 
+def _end_descendants() -> None:
+    """In a shared pid namespace no kernel ends what the program leaves behind; as its subreaper, this process can."""
+    for pid in limits.tree([os.getpid()])[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def describe(status: int) -> tuple[int, int]:
     """A wait status as (exit code as shells give it, signal or 0)."""
     if os.WIFSIGNALED(status):
@@ -199,9 +208,9 @@ def pause() -> int:
     """The pid 1 of a pod whose containers share their processes: reaps, and ends with the shim."""
     kernel.set_process_name("dabba-pause")
     kernel.die_with_parent(signal.SIGKILL)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     while True:
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            signal.sigwait({signal.SIGCHLD})
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        signal.sigwait({signal.SIGCHLD})

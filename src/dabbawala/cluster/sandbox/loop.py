@@ -53,8 +53,9 @@ class Loop:
         self._on_child()
         while self._running:
             for key, _ in self._selector.select(self._fire_timers()):
-                # An earlier callback of this round may have closed it.
-                if key.fd in self._selector.get_map():
+                # An earlier callback of this round may have closed it, and the number may be another's by now.
+                current = self._selector.get_map().get(key.fd)
+                if current is not None and current.data is key.data:
                     key.data()
 
     def _children_changed(self) -> None:

@@ -26,7 +26,8 @@ class Process:
 class Processes:
     """The latest run of each name. Ends are also written to files, for whoever asks after the holder itself."""
 
-    def __init__(self, known_nodes: nodes.Nodes, directory: str) -> None:
+    def __init__(self, events: loop.Loop, known_nodes: nodes.Nodes, directory: str) -> None:
+        self._loop = events
         self._nodes = known_nodes
         self._directory = directory
         self._processes: dict[str, Process] = {}
@@ -78,8 +79,15 @@ class Processes:
         process = self._named(request)
         if process.status.running:
             process.waiting.append(request)
+            # A control plane that is killed while it waits must not leave its connection here for ever.
+            self._loop.watch(request.connection.fileno(), lambda: self._gave_up(process, request))
         else:
             request.finish(spec.to_json(process.status))
+
+    def _gave_up(self, process: Process, request: loop.Request) -> None:
+        self._loop.forget(request.connection.fileno())
+        process.waiting.remove(request)
+        request.close()
 
     def ended(self, pid: int, status: int) -> None:
         process = next((each for each in self._processes.values() if each.status.pid == pid), None)
@@ -92,6 +100,7 @@ class Processes:
         ended = spec.to_json(process.status)
         records.write(f"{self._directory}/{process.wanted.name}.json", ended)
         for request in process.waiting:
+            self._loop.forget(request.connection.fileno())
             request.finish(ended)
         process.waiting = []
 

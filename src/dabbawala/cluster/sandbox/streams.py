@@ -8,6 +8,7 @@ import os
 from dabbawala.cluster.sandbox import logs, loop
 
 _READ_BYTES = 65536
+_MAX_FOLLOWERS = 64
 _LAST_READS = 1024  # bounds what is taken from streams that others keep open after the container has ended
 
 
@@ -37,8 +38,12 @@ class Streams:
         self._read_from(master, b"stdout")
 
     def follow(self, stream: bytes, fd: int) -> None:
+        """Write there too what is written from now on; of too many, those that came first have to go."""
         os.set_blocking(fd, False)
         self._followers.append((stream, fd))
+        for _, old in self._followers[:-_MAX_FOLLOWERS]:
+            os.close(old)
+        del self._followers[:-_MAX_FOLLOWERS]
 
     def close_stdin(self) -> None:
         if self.stdin >= 0:
