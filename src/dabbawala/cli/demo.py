@@ -35,7 +35,7 @@ async def demo(quick: bool, keep: bool, output: Path) -> None:
     """
     where = paths.resolve(NAME, None, dict(os.environ))
     plan = run.QUICK if quick else run.FULL
-    with View(Console()) as view:
+    with View(Console(), SystemClock()) as view:
         try:
             result, rows = await _run(where, plan, view)
         except (daemon.StartFailed, paths.BadPath, options.BadOptions, run.DemoFailed) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
@@ -15,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from dabbawala.apimachinery.clock import Clock
 from dabbawala.demo import measure, report
 from dabbawala.demo.load import Sample
 from dabbawala.demo.outcome import Observation
@@ -27,8 +27,9 @@ REFRESH_PER_SECOND = 5
 class View:
     """`say` is for milestones; between `watch` and `watched` the live part shows one release."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Clock) -> None:
         self._console = console
+        self._clock = clock
         self._seen: Observation | None = None
         self._rollout: dict[str, Any] = {}
         self._recent: deque[Sample] = deque()
@@ -64,7 +65,7 @@ class View:
         self.requests += len(batch)
         self.failed += sum(sample.failed for sample in batch)
         self._recent.extend(batch)
-        horizon = time.time() - SHOWN_SECONDS
+        horizon = self._clock.now().timestamp() - SHOWN_SECONDS
         while self._recent and self._recent[0].intended < horizon:
             self._recent.popleft()
 
