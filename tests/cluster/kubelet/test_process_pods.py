@@ -23,7 +23,9 @@ async def test_a_pod_runs_becomes_ready_and_goes(world: NodeWorld) -> None:
     assert (await world.logs("web")).strip() == "hello"
     await world.client.delete(core_v1.POD, "web", "default")
     await world.gone("web")
-    assert not (world.folder / "data/nodes/node-1/pods" / pod["metadata"]["uid"]).exists()
+    async with asyncio.timeout(5):
+        while (world.folder / "data/nodes/node-1/pods" / pod["metadata"]["uid"]).exists():
+            await asyncio.sleep(0.02)
 
 
 async def test_a_pod_that_ends_succeeds_or_fails_by_its_exit_code(world: NodeWorld) -> None:

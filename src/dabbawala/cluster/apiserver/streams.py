@@ -19,9 +19,9 @@ from dabbawala.cluster.apiserver import exec_peers, port_forwards, websocket
 from dabbawala.cluster.apiserver.exec_peers import Peer, SpdyPeer, WebSocketPeer
 from dabbawala.cluster.apiserver.kubelet_link import KubeletLink, Link
 from dabbawala.cluster.apiserver.objects import Objects
-from dabbawala.cluster.apiserver.plugins import SubresourceHandler
+from dabbawala.cluster.apiserver.plugins import Attributes, Authorizer, SubresourceHandler
 from dabbawala.cluster.apiserver.pod_targets import running_pod, wanted_container
-from dabbawala.cluster.apiserver.request import Query, Request
+from dabbawala.cluster.apiserver.request import ANONYMOUS, Query, Request
 from dabbawala.cluster.apiserver.response import Response, Takeover, Tunnel
 from dabbawala.cluster.apiserver.routes import Target
 from dabbawala.cluster.apiserver.spdy_session import SpdySession
@@ -33,9 +33,10 @@ SPDY = "spdy/3.1"
 class Streams:
     """Serves pods/exec, pods/attach and pods/portforward."""
 
-    def __init__(self, objects: Objects, link: KubeletLink) -> None:
+    def __init__(self, objects: Objects, link: KubeletLink, authorizer: Authorizer | None = None) -> None:
         self._objects = objects
         self._link = link
+        self._authorizer = authorizer
 
     def handlers(self) -> Mapping[tuple[str, str], SubresourceHandler]:
         return {
@@ -52,7 +53,24 @@ class Streams:
     async def _attach(self, request: Request, target: Target) -> Response:
         return await self._session(request, target, "attach")
 
+    def _check_create(self, request: Request, target: Target) -> None:
+        """A websocket is opened by GET, but to open one is to create: who may only read may not run commands.
+        Source: AuthorizePodWebsocketUpgradeCreatePermission."""
+        if self._authorizer is None or target.verb == "create":
+            return
+        kind, user = target.kind, request.user or ANONYMOUS
+        wanted = Attributes(
+            user, "create", kind.group, kind.version, kind.plural, target.subresource, target.namespace, target.name
+        )
+        decision = self._authorizer.authorize(wanted)
+        if not decision.allowed:
+            raise status.Forbidden(
+                f'pods "{target.name}" is forbidden: User "{user.name}" cannot create resource '
+                f'"pods/{target.subresource}" in API group "" in the namespace "{target.namespace}"'
+            )
+
     async def _session(self, request: Request, target: Target, what: str) -> Response:
+        self._check_create(request, target)
         pod = running_pod(self._objects, target)
         container = wanted_container(pod, request.query.get("container"))
         protocol = _protocol(request, exec_peers.WEBSOCKET_PROTOCOLS, exec_peers.SPDY_PROTOCOLS)
@@ -71,6 +89,7 @@ class Streams:
         return _accept(request, protocol, takeover)
 
     async def _port_forward(self, request: Request, target: Target) -> Response:
+        self._check_create(request, target)
         pod = running_pod(self._objects, target)
         node = pod["spec"]["nodeName"]
         protocol = _protocol(request, port_forwards.WEBSOCKET_PROTOCOLS, port_forwards.SPDY_PROTOCOLS)

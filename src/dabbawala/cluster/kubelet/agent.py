@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -206,8 +205,7 @@ class Agent:
             stamp = os.stat(self.parts.files.state(worker.state.uid)).st_mtime_ns
         except FileNotFoundError:
             return False
-        # Real time on purpose: the stamp is the file system's.
-        young = time.time_ns() - stamp < SETTLED_SECONDS * 1_000_000_000
+        young = self.parts.clock.now().timestamp() - stamp / 1e9 < SETTLED_SECONDS
         news = young or self._stamps.get(key) != stamp
         self._stamps[key] = stamp
         return news

@@ -57,6 +57,16 @@ class NodePlan:
         return self.data_dir / "nodes" / self.name
 
 
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What an agent works with: the API, the sandbox, the image store, the time."""
+
+    client: Client
+    holder: HolderClient
+    images: Images
+    clock: Clock
+
+
 class NodeAgent:
     """The agent of one node with its server and its events. `run` works until cancelled."""
 
@@ -64,7 +74,7 @@ class NodeAgent:
         plan.files.mkdir(parents=True, exist_ok=True)
         queue: WorkQueue[ObjectKey] = WorkQueue(clock)
         self._recorder = EventRecorder(client, clock, component="kubelet", instance=plan.name)
-        parts = _parts(plan, client, holder, images, clock, self._recorder, queue)
+        parts = _parts(plan, Tools(client, holder, images, clock), self._recorder, queue)
         self.agent = Agent(parts, queue, refresh_seconds=plan.refresh_seconds)
         self.server = KubeletServer(self.agent, plan.socket)
 
@@ -82,16 +92,14 @@ def identity(plan: NodePlan) -> NodeIdentity:
     )  # fmt: skip
 
 
-def _parts(
-    plan: NodePlan, client: Client, holder: HolderClient, images: Images, clock: Clock, recorder: EventRecorder,
-    queue: WorkQueue[ObjectKey],
-) -> NodeParts:  # fmt: skip
+def _parts(plan: NodePlan, tools: Tools, recorder: EventRecorder, queue: WorkQueue[ObjectKey]) -> NodeParts:
+    client, clock = tools.client, tools.clock
     local = plan.data_dir / "volumes"
     files = PodFiles(plan.files, protected=(plan.data_dir, plan.run_dir), local_volumes=local)
     sources = SourceReader(client, clock)
     tokens = Tokens(client, clock)
     return NodeParts(
-        client=client, runtime=ProcessRuntime(holder, plan.name), images=images, files=files,
+        client=client, runtime=ProcessRuntime(tools.holder, plan.name), images=tools.images, files=files,
         volumes=PodVolumes(client, files, sources, tokens), sources=sources, addresses=AddressPool(plan.cidr),
         clock=clock, identity=identity(plan),
         settings=Settings(NodeFacts(plan.name, plan.address), plan.back_off),

@@ -95,7 +95,7 @@ async def _inward(open_: Open, reader: asyncio.StreamReader, *, stdin: bool) -> 
     while True:
         arrived = await tunnel.read_frame(reader)
         if arrived is None:
-            if not ended:
+            if not (ended or session.tty):
                 await _end_input(open_)
             return True
         channel, data = arrived
