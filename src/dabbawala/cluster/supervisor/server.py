@@ -16,10 +16,11 @@ from dabbawala.api import kinds
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.apiserver import pki as keys
 from dabbawala.cluster.apiserver import node_streams, rbac_defaults, standard, tokens
+from dabbawala.cluster.apiserver import pki as keys
 from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.apiserver.audit import AuditLog
+from dabbawala.cluster.apiserver.authz import RBACAuthorizer
 from dabbawala.cluster.apiserver.core import Core
 from dabbawala.cluster.apiserver.crds import CustomResources
 from dabbawala.cluster.apiserver.http import Front
@@ -80,7 +81,7 @@ async def start(paths: Paths, options: Options, clock: Clock, build: str, cleanu
 
 
 def _extras(core: Core, audit: AuditLog) -> standard.Extras:
-    return standard.Extras(subresources=node_streams.handlers(core), audit=audit)
+    return standard.Extras(subresources=node_streams.handlers(core, RBACAuthorizer(core)), audit=audit)
 
 
 async def _first_objects(server: Server) -> None:
