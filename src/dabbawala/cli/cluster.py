@@ -47,6 +47,7 @@ def cluster_options(command: Any) -> Any:
 @click.option("--fresh", is_flag=True, help="Forget the state of an earlier cluster of this name.")
 @asynchronous
 async def up(
+    *,
     name: str,
     data_dir: Path | None,
     nodes: int | None,

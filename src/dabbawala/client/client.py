@@ -157,18 +157,18 @@ class Client:
         type: PatchType = PatchType.MERGE,
         subresource: str = "",
         field_manager: str = "",
-        force: bool = False,
     ) -> Object:
-        query = _present(fieldManager=field_manager, force="true" if force else "")
+        query = _present(fieldManager=field_manager)
         return await self._call("PATCH", kind.path(namespace, name, subresource), query, body, str(type))
 
-    async def apply(self, kind: Kind, obj: Object, *, field_manager: str, force: bool = True) -> Object:
+    async def apply(
+        self, kind: Kind, obj: Object, *, field_manager: str, subresource: str = "", force: bool = True
+    ) -> Object:
         """Server-side apply: the fields in `obj` become ours, the object is made where there is none."""
         whole = {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
-        name, namespace = meta.name(obj), meta.namespace(obj)
-        return await self.patch(
-            kind, name, namespace, whole, type=PatchType.APPLY, field_manager=field_manager, force=force
-        )
+        query = _present(fieldManager=field_manager, force="true" if force else "")
+        path = kind.path(meta.namespace(obj), meta.name(obj), subresource)
+        return await self._call("PATCH", path, query, whole, str(PatchType.APPLY))
 
     async def delete(
         self,

@@ -37,6 +37,7 @@ ROLLOUT_SECONDS_MAX = 600.0
 HEALTHY_SECONDS_MAX = 180.0
 LOAD_REQUESTS_MAX = 200_000
 POLL_SECONDS = 0.1
+SCRAPE_SECONDS_MAX = 10.0
 FIELD_MANAGER = "dabba-demo"
 PROMETHEUS = "http://prometheus.monitoring.svc.cluster.local:9090/api/v1/query"
 
@@ -88,6 +89,36 @@ class Started:
     cluster_ready_seconds: float
     first_pod_ready_seconds: float | None = None
     first_answer_seconds: float | None = None
+
+
+class EnvoyCounts:
+    """Requests that Envoy has counted at a service's doors between `begin` and `end`."""
+
+    def __init__(self, client: Client, service: Service, clock: Clock) -> None:
+        doors = "|".join(service.doors)
+        where = f'destination_service_name=~"{doors}",destination_service_namespace="{service.namespace}"'
+        base = f"istio_requests_total{{{where}"
+        self._queries = {"requests": f"sum({base}}})", "failed": f'sum({base},response_code=~"5..|0"}})'}
+        self._client = client
+        self._clock = clock
+        self._before: dict[str, float] = {}
+
+    async def begin(self) -> None:
+        self._before = await self._read()
+
+    async def end(self, sent: int) -> dict[str, int]:
+        """All requests and those answered 5xx; waits for the scrape that has seen the last of `sent`."""
+        deadline = self._clock.monotonic() + SCRAPE_SECONDS_MAX
+        while True:
+            now = await self._read()
+            counts = {name: round(now[name] - self._before[name]) for name in now}
+            if counts["requests"] >= sent or self._clock.monotonic() > deadline:
+                return counts
+            await self._clock.sleep(POLL_SECONDS)
+
+    async def _read(self) -> dict[str, float]:
+        async with Dialer(self._client.transport) as dialer:
+            return {name: await _value(dialer, query) for name, query in self._queries.items()}
 
 
 @dataclass(slots=True)
@@ -167,7 +198,8 @@ class Demo:
         async with AsyncExitStack() as cleanup:
             await watch.start()
             cleanup.push_async_callback(watch.stop)
-            counted = await self._counted(service)
+            counts = EnvoyCounts(self.started.client, service, self.clock)
+            await counts.begin()
             await load.start()
             cleanup.push_async_callback(load.stop)
             await self.clock.sleep(self.plan.before)
@@ -178,7 +210,7 @@ class Demo:
             await self._ended(watch, release)
             await self._enough(samples)
             await load.stop()
-            seen.proxied = await self._proxied(service, counted, len(samples))
+            seen.proxied = await counts.end(len(samples))
         self.view.watched()
         return self._entry(release, seen, samples)
 
@@ -221,28 +253,6 @@ class Demo:
         await self.clock.sleep(self.plan.after)
         while len(samples) < self.plan.requests:
             await self.clock.sleep(POLL_SECONDS)
-
-    async def _counted(self, service: Service) -> dict[str, float]:
-        """Requests that Envoy has counted at the service's doors, in all and those answered 5xx."""
-        doors = "|".join(service.doors)
-        where = f'destination_service_name=~"{doors}",destination_service_namespace="{service.namespace}"'
-        base = f"istio_requests_total{{{where}"
-        queries = {"requests": f"sum({base}}})", "failed": f'sum({base},response_code=~"5..|0"}})'}
-        found = {}
-        async with Dialer(self.started.client.transport) as dialer:
-            for name, query in queries.items():
-                found[name] = await _value(dialer, query)
-        return found
-
-    async def _proxied(self, service: Service, before: dict[str, float], sent: int) -> dict[str, int]:
-        """Envoy's counts of this release; waits for the scrape that has seen the last request."""
-        deadline = self.clock.monotonic() + 10
-        while True:
-            now = await self._counted(service)
-            counts = {name: round(now[name] - before[name]) for name in now}
-            if counts["requests"] >= sent or self.clock.monotonic() > deadline:
-                return counts
-            await self.clock.sleep(0.5)
 
     def _entry(self, release: Release, seen: Observation, samples: Sequence[Sample]) -> dict[str, Any]:
         entry = outcome.numbers(seen, samples)

@@ -43,7 +43,6 @@ class Writer(Protocol):
         type: PatchType = PatchType.MERGE,
         subresource: str = "",
         field_manager: str = "",
-        force: bool = False,
     ) -> Object: ...
 
     async def delete(
@@ -143,7 +142,6 @@ class Executor:
                 type=action.type,
                 subresource=action.subresource,
                 field_manager=self._manager,
-                force=action.type is PatchType.APPLY,
             )
         except (ServiceUnavailable, Timeout) as lost:
             raise LostAnswer(action.kind, lost) from lost

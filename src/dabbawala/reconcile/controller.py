@@ -33,6 +33,13 @@ LOUD_AFTER = 3
 """Conflicts and vanished objects are the ordinary weather of a shared world; they are logged from the third in a
 row on."""
 
+HEAVY = 0.005
+"""Seconds of planning above which a key rests afterwards, so that a set of ten thousand pods, each of which reports
+something, is planned now and then and not ten thousand times."""
+
+RESTS, LONGEST_REST = 3.0, 0.5
+"""How long it rests, in times of its planning, and in seconds at most."""
+
 Keys = Callable[[Object, Caches], Iterable[ObjectKey]]
 
 
@@ -108,6 +115,7 @@ class ControllerLoop:
         self._clock = clock
         self._workers = workers
         self._own = OwnWrites(caches)
+        self._resting: dict[ObjectKey, float] = {}
         self._keys: dict[str, list[Keys]] = {}
         for watch in (Watch(controller.kind, itself), *controller.watches):
             self._keys.setdefault(watch.kind.resource, []).append(watch.keys)
@@ -123,7 +131,17 @@ class ControllerLoop:
             for state in (change.old, change.new):
                 if state is not None:
                     for key in keys(state, self._caches):
-                        self.queue.add(key)
+                        self._enqueue(key)
+
+    def _enqueue(self, key: ObjectKey) -> None:
+        rested_at = self._resting.get(key)
+        if rested_at is None:
+            self.queue.add(key)
+            return
+        left = rested_at - self._clock.monotonic()
+        if left <= 0:
+            del self._resting[key]
+        self.queue.add_after(key, left)
 
     def progressed(self, kind: Kind) -> None:
         """Free the keys that were waiting for the cache of `kind` to show their writes."""
@@ -149,7 +167,7 @@ class ControllerLoop:
         if self._own.park(key):
             return
         try:
-            plan = await self.controller.reconcile(key, self._caches, self._clock.now())
+            plan = await self._plan(key)
             await self._executor.apply(plan, lambda written: self._own.wrote(key, written))
         except LostAnswer as lost:
             if self._own.lost_answer(key, lost.kind):
@@ -165,6 +183,14 @@ class ControllerLoop:
             self.queue.succeed(key)
             if plan.requeue_after is not None:
                 self.queue.add_after(key, plan.requeue_after.total_seconds())
+
+    async def _plan(self, key: ObjectKey) -> Plan:
+        began = self._clock.monotonic()
+        plan = await self.controller.reconcile(key, self._caches, self._clock.now())
+        ended = self._clock.monotonic()
+        if ended - began > HEAVY:
+            self._resting[key] = ended + min(RESTS * (ended - began), LONGEST_REST)
+        return plan
 
     async def _refused(self, key: ObjectKey, refused: StatusError) -> None:
         ordinary = isinstance(refused, Conflict | NotFound | TooManyRequests)
