@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -50,10 +51,11 @@ def _alive(entry: Path) -> bool:
 
 
 def _lineage(pid: int) -> Iterator[str]:
-    """The user namespaces of a process and of its ancestors."""
+    """The user namespaces of a process and of its ancestors, as far as this user may see them (not a pod's init)."""
     while pid:
-        try:
+        with contextlib.suppress(OSError):
             yield os.readlink(f"/proc/{pid}/ns/user")
+        try:
             pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
         except OSError:
             return
