@@ -28,6 +28,7 @@ from dabbawala.rollout import (
     routing,
     spec,
     validation,
+    workload,
 )
 from dabbawala.rollout.draft import Draft
 from dabbawala.rollout.observed import Observed, situate
@@ -143,6 +144,11 @@ def _strategy(draft: Draft) -> bool:
     return False
 
 
+def _migrate(draft: Draft) -> bool:
+    workload.migrate(draft)
+    return False
+
+
 def _tell(draft: Draft) -> bool:
     report.counts(draft)
     progress.update(draft)
@@ -161,5 +167,6 @@ STAGES: tuple[Stage, ...] = (
     _reset,
     _follow_scale,
     _strategy,
+    _migrate,
     _tell,
 )
