@@ -12,6 +12,8 @@ from dabbawala.api import core_v1, istio_networking_v1
 from dabbawala.cluster.dataplane.keeper import LOOP_AFTER
 from tests.cluster.dataplane.lab import NAMESPACE, Crowd, ask, eventually, lab, network
 
+PORT = {"port": 80, "targetPort": 8080}
+
 
 @pytest.fixture
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -51,34 +53,36 @@ async def test_an_envoy_that_keeps_dying_is_named_in_the_status_of_what_waits_fo
         await world.served("more")
 
 
-async def test_every_node_must_run_a_route_before_it_is_programmed(run: Path) -> None:
+async def test_a_service_is_programmed_only_when_every_node_runs_it(run: Path) -> None:
+    """Both nodes are in one network here, so the second cannot have the Service's address."""
     net = network(42)
     async with lab(run, node=f"{net}.254") as world:
         program = await world.program("a", f"{net}.10")
-        await world.service("web", "", type="NodePort", ports=[{"port": 80, "targetPort": 8080, "nodePort": 30180}])
+        await world.service("web", f"{net}.1", type="NodePort", ports=[{**PORT, "nodePort": 30180}])
         await world.endpoints("web", [program])
         await world.served("web")
         await world.node("node-2", f"{net}.253")
-        await eventually(lambda: world.plane.verdicts.get("node-2") and world.plane.verdicts["node-2"].accepted)
+        said = await world.said(core_v1.SERVICE, "web", "dabbawala.dev/Programmed", status="False")
+        assert said["message"].startswith(f"node-2: Envoy cannot listen for shop_web_80: cannot bind '{net}.1:80'")
         assert await ask(f"{net}.253", 30180) == (200, "a")
-        assert await ask(f"{net}.254", 30180) == (200, "a")
         await world.client.delete(core_v1.NODE, "node-2")
-        await eventually(lambda: "node-2" not in world.plane.verdicts)
+        await world.served("web")
         await eventually(lambda: world.spawner.running["envoy-node-2"].returncode is not None)
+        assert await ask(f"{net}.254", 30180) == (200, "a")
 
 
 async def test_the_host_reaches_a_node_port_through_the_edge(run: Path) -> None:
     net = network(43)
     async with lab(run, node=f"{net}.254", edge_address=f"{net}.200") as world:
         program = await world.program("a", f"{net}.10")
-        await world.service("web", "", type="NodePort", ports=[{"port": 80, "targetPort": 8080, "nodePort": 30280}])
+        await world.service("web", "", type="NodePort", ports=[{**PORT, "nodePort": 30280}])
         await world.endpoints("web", [program])
         await world.served("web")
         await eventually(lambda: world.plane.verdicts["edge"].accepted)
         async with Crowd(f"{net}.200", 30280) as crowd:
             await crowd.until(lambda: crowd.seen["a"] > 20)
             await world.node("node-2", f"{net}.253")
-            await eventually(lambda: world.plane.verdicts.get("node-2") and world.plane.verdicts["node-2"].accepted)
+            await eventually(lambda: "node-2" in world.plane.verdicts and world.plane.verdicts["node-2"].settled)
             seen = crowd.seen["a"]
             await crowd.until(lambda: crowd.seen["a"] > seen + 50)
         assert crowd.failed == []
@@ -89,11 +93,10 @@ async def test_the_edge_passes_over_a_node_whose_envoy_is_gone(run: Path) -> Non
     async with lab(run, node=f"{net}.254", edge_address=f"{net}.200") as world:
         program = await world.program("a", f"{net}.10")
         await world.node("node-2", f"{net}.253")
-        await world.service("web", "", type="NodePort", ports=[{"port": 80, "targetPort": 8080, "nodePort": 30380}])
+        await world.service("web", "", type="NodePort", ports=[{**PORT, "nodePort": 30380}])
         await world.endpoints("web", [program])
-        await world.served("web")
         await eventually(lambda: len(world.plane.verdicts) == 3)
-        await eventually(lambda: all(verdict.accepted for verdict in world.plane.verdicts.values()))
+        await eventually(lambda: all(verdict.settled for verdict in world.plane.verdicts.values()))
         world.spawner.refusal = "kept down"
         world.spawner.kill("envoy-node-1")
         await eventually(lambda: world.plane.troubles.get("node-1"))
@@ -105,7 +108,7 @@ async def test_a_taken_port_is_told_with_its_remedy_and_served_once_it_is_free(r
     squatter = await asyncio.start_server(lambda reader, writer: writer.close(), f"{net}.200", 30480)
     async with lab(run, node=f"{net}.254", edge_address=f"{net}.200") as world:
         program = await world.program("a", f"{net}.10")
-        await world.service("web", "", type="NodePort", ports=[{"port": 80, "targetPort": 8080, "nodePort": 30480}])
+        await world.service("web", "", type="NodePort", ports=[{**PORT, "nodePort": 30480}])
         await world.endpoints("web", [program])
         await world.served("web")  # inside the cluster all is well
         said = await world.said(core_v1.SERVICE, "web", "dabbawala.dev/Reachable", status="False")

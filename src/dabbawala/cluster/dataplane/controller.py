@@ -48,7 +48,7 @@ KINDS = (
 GATHER_SECONDS = 0.001
 """How long to wait for the other changes of a burst after the first."""
 
-LOOK_AGAIN_SECONDS = (0.02, 0.1, 0.5, 2.0)
+LOOK_AGAIN_SECONDS = (0.02, 0.03, 0.05, 0.1, 0.1, 0.2, 0.5, 2.0)
 """Pauses before an Envoy that is late, down, or could not bind a port is looked at again; the last one repeats."""
 
 
@@ -86,6 +86,7 @@ class DataPlane:
         self._planes: dict[str, Plane] = {}
         at_edge = settings.run / EDGE
         self._edge = Plane(edge_launch(at_edge, settings.logs), at_edge, spawner, clock, self.look)
+        self._open: list[Verdict] = []
         self._retries = 0
         self._table = b""
         for kind in KINDS:
@@ -133,12 +134,13 @@ class DataPlane:
         await self._forget_nodes({node.name for node in nodes})
         self._write_table(world)
         wanted = [(self._plane(node), translate(world, node, self._settings.fixtures)) for node in nodes]
-        edge_config = edge.translate(world, nodes, self._settings.edge_address)
+        edge_config = edge.translate(world, nodes, str(self._settings.run / EDGE), self._settings.edge_address)
         verdicts = await asyncio.gather(
             *(plane.deliver(config) for plane, config in wanted),
             self._edge.deliver(edge_config),
         )
-        await self._report(Observed(world, verdicts[:-1], verdicts[-1].listeners, self._settings.edge_address))
+        counted = [verdict for (plane, _), verdict in zip(wanted, verdicts[:-1], strict=True) if plane.counts]
+        await self._report(Observed(world, counted, verdicts[-1].listeners, self._settings.edge_address))
         self._plan_next_look(verdicts)
 
     def _plane(self, node: Node) -> Plane:
@@ -179,8 +181,10 @@ class DataPlane:
                     await self._executor.apply(Plan((event,)), lambda written: None)
 
     def _plan_next_look(self, verdicts: list[Verdict]) -> None:
-        if all(verdict.accepted or (verdict.settled and not verdict.listeners) for verdict in verdicts):
-            self._retries = 0
+        open_ = [verdict for verdict in verdicts if not verdict.settled or verdict.listeners]
+        if open_ != self._open:
+            self._open, self._retries = open_, 0
+        if not open_:
             return
         for plane in [*self._planes.values(), self._edge]:
             if plane.delivery.verdict.listeners and self._retries >= len(LOOK_AGAIN_SECONDS) - 1:

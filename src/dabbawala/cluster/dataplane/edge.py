@@ -13,24 +13,38 @@ from collections.abc import Iterable, Sequence
 
 from dabbawala.apimachinery.meta import ObjectKey
 from dabbawala.cluster.dataplane import listeners, names
+from dabbawala.cluster.dataplane.destination_rules import BREAKER_LIMIT
 from dabbawala.cluster.dataplane.protocols import Protocol, protocol
-from dabbawala.cluster.dataplane.resources import CLUSTER, Config, Resource, socket_address, typed
+from dabbawala.cluster.dataplane.resources import (
+    CLUSTER,
+    ENDPOINTS,
+    Config,
+    Resource,
+    file_source,
+    socket_address,
+    typed,
+)
 from dabbawala.cluster.dataplane.views import Node, World
 
 CONNECT_SECONDS = 2
 EJECTED_SECONDS = 1
+CONNECT_ATTEMPTS = 3
+"""Nodes that a new connection may try. Nothing of what the client says has been sent to any of them before."""
 
 
-def translate(world: World, nodes: Sequence[Node], address: str) -> Config:
-    """Listeners at `address` for every TCP node port."""
+def translate(world: World, nodes: Sequence[Node], folder: str, address: str) -> Config:
+    """Listeners at `address` for every TCP node port. Nodes are endpoints, so that open connections outlive a change of
+    nodes."""
     found: dict[str, Resource] = {}
     clusters: dict[str, Resource] = {}
+    endpoints: dict[str, Resource] = {}
     for _, number in node_ports(world):
         name = f"edge-{number}"
-        target = listeners.Target(name, "", {"cluster": name, "max_connect_attempts": max(1, len(nodes))})
+        target = listeners.Target(name, "", {"cluster": name, "max_connect_attempts": CONNECT_ATTEMPTS})
         found[name] = listeners.listener(name, socket_address(address, number), Protocol.TCP, target)
-        clusters[name] = _cluster(name, number, nodes)
-    return Config(listeners=found, clusters=clusters)
+        clusters[name] = _cluster(name, folder)
+        endpoints[name] = _endpoints(name, number, nodes)
+    return Config(found, clusters, {}, endpoints)
 
 
 def node_ports(world: World) -> Iterable[tuple[ObjectKey, int]]:
@@ -41,16 +55,20 @@ def node_ports(world: World) -> Iterable[tuple[ObjectKey, int]]:
                 yield key, port.node_port
 
 
-def _cluster(name: str, number: int, nodes: Sequence[Node]) -> Resource:
+def _endpoints(name: str, number: int, nodes: Sequence[Node]) -> Resource:
     socket = names.node_port_socket(number)
     ends = [{"endpoint": {"address": {"pipe": {"path": f"{node.folder}/{socket}"}}}} for node in nodes]
+    return typed(ENDPOINTS, cluster_name=name, endpoints=[{"lb_endpoints": ends}])
+
+
+def _cluster(name: str, folder: str) -> Resource:
     return typed(
         CLUSTER,
         name=name,
-        type="STATIC",
+        type="EDS",
         connect_timeout=f"{CONNECT_SECONDS}s",
-        load_assignment={"cluster_name": name, "endpoints": [{"lb_endpoints": ends}]},
-        circuit_breakers={"thresholds": [{"max_connections": 1_000_000, "max_pending_requests": 1_000_000}]},
+        eds_cluster_config={"eds_config": file_source(f"{folder}/xds/eds/{name}.json")},
+        circuit_breakers={"thresholds": [{"max_connections": BREAKER_LIMIT, "max_pending_requests": BREAKER_LIMIT}]},
         outlier_detection={
             "consecutive_local_origin_failure": 1,
             "enforcing_consecutive_local_origin_failure": 100,
@@ -60,6 +78,6 @@ def _cluster(name: str, number: int, nodes: Sequence[Node]) -> Resource:
             "base_ejection_time": f"{EJECTED_SECONDS}s",
             "max_ejection_time": f"{EJECTED_SECONDS}s",
             "interval": "1s",
-            "max_ejection_percent": 100 if len(nodes) > 1 else 0,
+            "max_ejection_percent": 100,
         },
     )

@@ -41,12 +41,19 @@ class Plane:
         self._spawner = spawner
         self._keeping: asyncio.Task[None] | None = None
         self._reported = 0
+        self._answered = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether what is programmed depends on it: not while it starts for the first time, when nobody uses it."""
+        return self._answered or self.keeper.crashes > 0
 
     async def deliver(self, config: Config) -> Verdict:
         verdict = await self.delivery.deliver(config)
         if self._keeping is None:
             envoy.write_bootstrap(self.delivery.node, self._folder)
             self._keeping = asyncio.create_task(self.keeper.run(), name=self.keeper.launch.name)
+        self._answered = self._answered or not verdict.down
         if verdict.down and self.keeper.trouble:
             return replace(verdict, down=self.keeper.trouble)
         return verdict
