@@ -12,17 +12,19 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import uvloop
 
 from dabbawala.api import apps_v1, argoproj_v1alpha1
-from dabbawala.apimachinery.clock import SystemClock
+from dabbawala.apimachinery.clock import Clock, SystemClock
 from dabbawala.client.client import Client
+from dabbawala.client.dialer import Dialer
 from dabbawala.cluster.controllers.daemonset.controller import DaemonSetController
 from dabbawala.cluster.controllers.deployment.controller import DeploymentController
 from dabbawala.cluster.controllers.disruption.controller import DisruptionController
@@ -38,9 +40,13 @@ from dabbawala.cluster.kubelet.images import build
 from dabbawala.cluster.kubelet.images.dockerfile import BadDockerfile as BadDockerfile
 from dabbawala.cluster.kubelet.images.store import Image, ImageStore
 from dabbawala.cluster.supervisor import daemon, lifecycle, options, overview, paths
-from dabbawala.cluster.supervisor.control_plane import ControlPlane, Surroundings
+from dabbawala.cluster.supervisor.control_plane import ClientOf, ControlPlane, Surroundings
 from dabbawala.cluster.supervisor.paths import Paths
 from dabbawala.reconcile.controller import Controller
+from dabbawala.rollout import main as rollout
+
+if TYPE_CHECKING:
+    from dabbawala.client.kubeconfig import Connection
 
 
 class CouldNotRun(click.ClickException):
@@ -72,6 +78,28 @@ def controllers(around: Surroundings) -> Sequence[Controller]:
         ClaimController(lambda name: str(around.paths.volumes / name)),
         VolumeController(around.client, erase),
     )
+
+
+def capabilities(client_of: ClientOf, clock: Clock) -> Mapping[str, Coroutine[Any, Any, None]]:
+    """The capabilities of the embedded cluster, each with its own rights."""
+    client = client_of("system:dabbawala:rollout")
+    return {"rollout": rollout.run(client, clock, Dialer(client.transport), identity="control-plane")}
+
+
+async def run_controller(connection: Connection, *, lease_namespace: str) -> None:
+    """The capabilities as a process of their own, against any cluster, until interrupted."""
+    from dabbawala.client import http, kubeconfig
+
+    _log_to_stderr()
+    client = Client(http.HTTPTransport(connection))
+    inside = connection.token_file == kubeconfig.SERVICE_ACCOUNT / "token"
+    identity = f"{socket.gethostname()}-{os.getpid()}"
+    try:
+        async with Dialer(client.transport, inside=inside) as dialer:
+            work = rollout.run(client, SystemClock(), dialer, identity=identity, lease_namespace=lease_namespace)
+            await _until_stopped(work)
+    finally:
+        await client.close()
 
 
 def images() -> ImageStore:
@@ -115,7 +143,7 @@ def control_plane(where: Paths) -> None:
     """Run the control plane in this process until SIGTERM; `dabba up` starts it."""
     _log_to_stderr()
     progress = daemon.Progress(dict(os.environ))
-    plane = ControlPlane(where, SystemClock(), progress, version(), controllers=controllers)
+    plane = ControlPlane(where, SystemClock(), progress, version(), controllers=controllers, capabilities=capabilities)
     uvloop.run(_until_stopped(plane.run()))
 
 

@@ -11,12 +11,14 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-
-import aiohttp
-from yarl import URL
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from dabbawala.apimachinery.status import ServiceUnavailable
 from dabbawala.client.transport import Transport
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
 
 SUFFIXES = (".svc.cluster.local.", ".svc.cluster.local", ".svc")
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
@@ -55,7 +57,7 @@ class Dialer:
     def __init__(self, transport: Transport, *, inside: bool = False) -> None:
         self._transport = transport
         self._inside = inside
-        self._session: aiohttp.ClientSession | None = None
+        self._session: ClientSession | None = None
 
     async def __aenter__(self) -> Dialer:
         return self
@@ -77,32 +79,38 @@ class Dialer:
         timeout_seconds: float = 30.0,
     ) -> Answer:
         """One request, one answer of whatever status. Raises DialFailed."""
-        target = URL(url)
-        service = service_of(target.host or "")
+        target = urlsplit(url)
+        service = service_of(target.hostname or "")
         try:
             async with asyncio.timeout(timeout_seconds):
                 if service is not None and not self._inside:
                     return await self._proxied(method, target, service, headers or {}, body)
-                return await self._direct(method, target, headers or {}, body)
+                return await self._direct(method, url, headers or {}, body)
         except TimeoutError:
             raise DialFailed(f"{method} {url}: no answer within {timeout_seconds:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError, ServiceUnavailable) as error:
+        except (OSError, ValueError, ServiceUnavailable) as error:
             raise DialFailed(f"{method} {url}: {error or type(error).__name__}") from error
 
-    async def _direct(self, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _direct(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        import aiohttp  # a tenth of a second to import, and most processes only ever dial through the API server
+
         if self._session is None:
             self._session = aiohttp.ClientSession()
-        async with self._session.request(method, url, headers=headers, data=body or None) as answer:
-            received = {name.lower(): value for name, value in answer.headers.items()}
-            return Answer(answer.status, received, await _bounded(answer.content.iter_any()))
+        try:
+            async with self._session.request(method, url, headers=headers, data=body or None) as answer:
+                received = {name.lower(): value for name, value in answer.headers.items()}
+                return Answer(answer.status, received, await _bounded(answer.content.iter_any()))
+        except aiohttp.ClientError as error:
+            raise OSError(str(error) or type(error).__name__) from error
 
     async def _proxied(
-        self, method: str, url: URL, service: ServiceAddress, headers: Mapping[str, str], body: bytes
+        self, method: str, url: SplitResult, service: ServiceAddress, headers: Mapping[str, str], body: bytes
     ) -> Answer:
         scheme = "https:" if url.scheme == "https" else ""
-        path = f"/api/v1/namespaces/{service.namespace}/services/{scheme}{service.name}:{url.port}/proxy{url.raw_path}"
+        port = url.port or (443 if scheme else 80)
+        path = f"/api/v1/namespaces/{service.namespace}/services/{scheme}{service.name}:{port}/proxy{url.path}"
         response = await self._transport.request(
-            method, path, query=list(url.query.items()), headers=dict(headers), body=body
+            method, path, query=parse_qsl(url.query, keep_blank_values=True), headers=dict(headers), body=body
         )
         try:
             return Answer(response.status, response.headers, await _bounded(response.body))

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from dabbawala.api import coordination_v1, core_v1
 from dabbawala.apimachinery import conditions, meta
@@ -55,14 +56,27 @@ NODES_SECONDS_MAX = 20.0
 NODES_POLL_SECONDS = 0.01
 
 Controllers = Callable[[Surroundings], Sequence[Controller]]
+ClientOf = Callable[[str], Client]
+"""A client that acts as the user of that name, with the rights that RBAC gives it."""
+
+Capabilities = Callable[[ClientOf, Clock], Mapping[str, Coroutine[Any, Any, None]]]
+"""What else runs beside the cluster's own parts, by name."""
 
 
 class ControlPlane:
     """`controllers` and `capabilities` are the explicit lists of the assembly."""
 
     def __init__(
-        self, paths: Paths, clock: Clock, progress: daemon.Progress, build: str, *, controllers: Controllers
+        self,
+        paths: Paths,
+        clock: Clock,
+        progress: daemon.Progress,
+        build: str,
+        *,
+        controllers: Controllers,
+        capabilities: Capabilities,
     ) -> None:
+        self._capabilities = capabilities
         self._paths = paths
         self._clock = clock
         self._progress = progress
@@ -102,6 +116,8 @@ class ControlPlane:
             parts.create_task(garbage.run(), name="garbage collector")
             parts.create_task(recorder.run(), name="scheduler events")
             parts.create_task(scheduler.run(), name="scheduler")
+            for name, work in self._capabilities(lambda user: served.app.client(_component(user)), self._clock).items():
+                parts.create_task(work, name=name)
             self._progress.say("controllers", text="controllers ready")
             if chosen.simulated_nodes:
                 self._simulate(parts, client, runtime, chosen.simulated_nodes)
@@ -156,6 +172,10 @@ class ControlPlane:
                 return
             await self._clock.sleep(NODES_POLL_SECONDS)
         log.warning("not all nodes were ready after %.0f s; see the agents' logs", NODES_SECONDS_MAX)
+
+
+def _component(name: str) -> User:
+    return User(name, ("system:authenticated",))
 
 
 def _reports(informers: Informers, node: Object, since: datetime) -> bool:
