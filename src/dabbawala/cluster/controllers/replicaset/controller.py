@@ -31,7 +31,9 @@ class ReplicaSetController:
         desired = caches.get(apps_v1.REPLICA_SET, key)
         if desired is None:
             return Plan()
-        return planning.plan(desired, candidates(desired, caches), related(desired, caches), now)
+        observed = candidates(desired, caches)
+        crowd = related(desired, caches) if len(observed) > planning.replicas(desired) else []
+        return planning.plan(desired, observed, crowd, now)
 
     def report(self, key: ObjectKey, caches: Caches, refused: StatusError, now: datetime) -> Plan:
         desired = caches.get(apps_v1.REPLICA_SET, key)

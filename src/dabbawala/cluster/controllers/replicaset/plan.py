@@ -56,15 +56,16 @@ def _scale(desired: Object, active: Sequence[Object], related: Sequence[Object],
 
 def _status(desired: Object, owned: Sequence[Object], now: datetime, *, settled: bool) -> tuple[Action, ...]:
     active = [pod for pod in owned if pods.is_active(pod)]
+    ready = [pod for pod in active if pods.is_ready(pod)]
     min_ready = int(desired["spec"].get("minReadySeconds") or 0)
-    template = (desired["spec"]["template"].get("metadata") or {}).get("labels") or {}
-    labelled = sum(template.items() <= meta.labels(pod).items() for pod in active)
+    available = [pod for pod in ready if pods.is_available(pod, min_ready, now)] if min_ready else ready
+    template = ((desired["spec"]["template"].get("metadata") or {}).get("labels") or {}).items()
     leaving = sum(meta.is_deleting(pod) and not pods.is_finished(pod) for pod in owned)
     status: Object = {
         "replicas": len(active),
-        "fullyLabeledReplicas": labelled or None,
-        "readyReplicas": sum(map(pods.is_ready, active)) or None,
-        "availableReplicas": sum(pods.is_available(pod, min_ready, now) for pod in active) or None,
+        "fullyLabeledReplicas": sum(template <= meta.labels(pod).items() for pod in active) or None,
+        "readyReplicas": len(ready) or None,
+        "availableReplicas": len(available) or None,
         "terminatingReplicas": leaving,
         "observedGeneration": meta.generation(desired),
     }
