@@ -82,4 +82,5 @@ async def test_version_2_is_one_document_of_definitions_in_json_only(server: API
     definitions = parsed(await send(server, "GET", "/openapi/v2"))["definitions"]
     assert "io.argoproj.v1alpha1.Rollout" in definitions
     protobuf = {"accept": "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"}
-    assert (await send(server, "GET", "/openapi/v2", headers=protobuf)).status == 404
+    assert (await send(server, "GET", "/openapi/v2", headers=protobuf)).body == b"\x0a\x032.0"
+    assert (await send(server, "GET", "/openapi/v2", headers={"accept": "text/html"})).status == 404

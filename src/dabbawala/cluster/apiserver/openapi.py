@@ -2,7 +2,8 @@
 
 kubectl checks here whether a kind knows field validation and strategic merge, and explains fields from it. Documents
 are built from the schema table when somebody asks for one, in a thread, and kept compressed; the index only needs to
-know when they change. Answers are JSON; clients that insist on protobuf for v2 get 404 and go on without.
+know when they change. Answers are JSON. kubectl insists on protobuf for version 2, which it asks about kinds that
+version 3 does not know; it gets a document without paths, goes on, and tells its user that there is no such kind.
 Source: KEP-2896 OpenAPI v3.
 """
 
@@ -29,6 +30,8 @@ from dabbawala.cluster.apiserver.response import Response
 _REF = openapi_paths.REF
 _ROOT = "/openapi/v3"
 _V2 = "/openapi/v2"
+_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_EMPTY_V2 = b"\x0a\x032.0"  # a Document of gnostic's openapiv2 with `swagger` alone
 _COMPRESSION = 5
 _OBJECT_FIELDS: Mapping[str, Any] = {
     "apiVersion": {"type": "string", "description": "The versioned schema of this representation of an object."},
@@ -76,7 +79,9 @@ class OpenAPI:
         """All definitions in the form of version 2, without paths."""
         accept = request.header("accept", "*/*")
         if not any(wanted in accept for wanted in ("application/json", "*/*", "application/*")):
-            raise status.NotFound("only application/json is served at /openapi/v2; use /openapi/v3")
+            if _V2_PROTOBUF not in accept:
+                raise status.NotFound("only application/json is served at /openapi/v2; use /openapi/v3")
+            return Response(200, _EMPTY_V2, {"content-type": _V2_PROTOBUF.replace("@", ".")})  # a valid media type
         self._refresh()
         digest = hashlib.sha256("".join(self._hashes.values()).encode()).hexdigest().upper()
         kinds = [kind for listed in self._groups.values() for kind in listed]
