@@ -20,6 +20,10 @@ _GENERATION = frozenset({"networkpolicies.networking.k8s.io"})
 _KEPT = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 
 
+# Fields of ObjectMeta that are not there when they are empty (`omitempty`), whoever emptied them.
+_NOT_EMPTY = ("labels", "annotations", "finalizers", "ownerReferences")
+
+
 def has_generation(kind: Kind) -> bool:
     if kind.custom:
         return True
@@ -37,6 +41,9 @@ def check_identity(call: Call, obj: Object) -> None:
             raise status.BadRequest(message)
         obj[field] = expected
     metadata = obj["metadata"]
+    for field in _NOT_EMPTY:
+        if not metadata.get(field, True):
+            del metadata[field]
     if kind.namespaced:
         if metadata.setdefault("namespace", target.namespace) != target.namespace:
             raise status.BadRequest(
