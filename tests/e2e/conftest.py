@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dabbawala.cluster.sandbox import probe
+from tests.e2e import session as terminal
 from tests.kubectl import Kubectl, unpack
 
 START_SECONDS_MAX = 90
@@ -56,11 +59,12 @@ def binaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return unpack(tmp_path_factory.mktemp("bin"))
 
 
-def short_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Unix sockets want short paths."""
-    home = tmp_path_factory.mktemp("h")
-    (home / "run").mkdir(mode=0o700)
-    return home
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """Unix sockets want short paths, shorter than pytest's own folders."""
+    with tempfile.TemporaryDirectory(prefix="dabba", ignore_cleanup_errors=True) as made:
+        (Path(made) / "run").mkdir(mode=0o700)
+        yield Path(made)
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +76,9 @@ def process_pods() -> None:
 
 
 @pytest.fixture(scope="session")
-def dabba(process_pods: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dabba]:
+def dabba(process_pods: None, home: Path) -> Iterator[Dabba]:
     """A cluster of two nodes, up."""
-    made = Dabba(short_home(tmp_path_factory))
+    made = Dabba(home)
     made("up", "--nodes", "2", "--scrape-interval", "1")
     yield made
     made("down")
@@ -83,3 +87,28 @@ def dabba(process_pods: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def kubectl(dabba: Dabba, binaries: dict[str, Path]) -> Kubectl:
     return Kubectl(binaries["kubectl"], dabba.kubeconfig(), dabba.home)
+
+
+@pytest.fixture(scope="session")
+def images(dabba: Dabba) -> None:
+    """The two small images of the kubectl session, built as a user builds them."""
+    python = f"PYTHON={sys.version_info.major}.{sys.version_info.minor}"
+    web = str(terminal.TESTDATA / "web")
+    dabba("image", "build", web, "-t", terminal.WEB, "--build-arg", python)
+    dabba("image", "build", web, "-t", terminal.WEB_V2, "--build-arg", python, "--build-arg", "VERSION=v2")
+    dabba("image", "build", str(terminal.TESTDATA / "shell"), "-t", terminal.SHELL)
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> Iterator[str]:
+    return (f"session-{number}" for number in itertools.count(1))
+
+
+@pytest.fixture
+def k(kubectl: Kubectl, images: None, namespaces: Iterator[str], tmp_path: Path) -> Iterator[terminal.Session]:
+    """kubectl in a namespace of the test's own."""
+    made = terminal.Session(kubectl, next(namespaces), tmp_path)
+    kubectl("create", "namespace", made.namespace)
+    made("wait", "--for=create", "serviceaccount/default", "--timeout=10s")
+    yield made
+    kubectl("delete", "namespace", made.namespace, "--wait=false")
