@@ -89,7 +89,8 @@ def _merge(files: list[Path]) -> dict[str, Any]:
             raise BadKubeconfig(f"{file}: this is no kubeconfig (a mapping with contexts, clusters and users)")
         for section in ("contexts", "clusters", "users"):
             merged[section] += [_resolved(entry, file.parent) for entry in read.get(section) or ()]
-        merged.setdefault("current-context", read.get("current-context"))
+        if read.get("current-context"):
+            merged.setdefault("current-context", read["current-context"])
     return merged
 
 
