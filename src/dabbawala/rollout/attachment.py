@@ -59,6 +59,10 @@ def point_subset(draft: Draft, role: str, target: Set) -> None:
     subset = who.canary_subset if role == "canary" else who.stable_subset
     if rule is None or not subset or traffic.subset_hash(rule, subset) == target.hash:
         return
+    written = [act for act in draft.actions if isinstance(act, Patch)]
+    if any(act.kind is istio_networking_v1.DESTINATION_RULE for act in written):
+        draft.block("DoorJustMoved", f"subset {subset} follows when the other one's change has been seen")
+        return
     if target.available < 1 and spec.replicas(situation.rollout) > 0:
         draft.block("TargetNotAvailable", f"subset {subset} waits for an available pod of ReplicaSet {target.name}")
         return

@@ -175,6 +175,7 @@ def _deadline(draft: Draft, current: Object, name: str) -> None:
     updating = bool(state.stable_hash(rollout)) and not state.is_fully_promoted(rollout)
     if rollout["spec"].get("progressDeadlineAbort") and updating:
         pauses.abort(draft, text)
+        _aborted(draft, current)
         draft.look_again()
 
 

@@ -17,7 +17,7 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.rollout import plan as planning
 from dabbawala.rollout import routing, spec, state, steps
 from dabbawala.rollout.draft import SOON, Draft
-from dabbawala.rollout.observed import Observed, situate
+from dabbawala.rollout.observed import Observed, Situation, situate
 from dabbawala.rollout.stage import Stage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -151,7 +151,7 @@ class Rehearsal:
         return Moment(
             at=self.stage.now - self._began,
             step=step_name(self.rollout),
-            weight=_weight(self.rollout, routing.look(seen).seen),
+            weight=_weight(seen, sets.new.hash if sets.new is not None else ""),
             new=sets.new.replicas if sets.new is not None else 0,
             stable=stable.replicas if stable is not None else 0,
             others=sum(item.replicas for item in sets.others),
@@ -164,11 +164,13 @@ def _shown(moment: Moment) -> tuple[object, ...]:
     return (moment.step, moment.weight, moment.new, moment.stable, moment.others, moment.phase, moment.message)
 
 
-def _weight(rollout: Object, routed: int) -> int:
+def _weight(seen: Situation, new: str) -> int:
+    """The new set's share of traffic in percent: by route, by the active door, or by its share of pods."""
+    rollout = seen.rollout
     if spec.routing(rollout) is not None:
-        return routed
+        return routing.look(seen).seen
     if spec.blue_green(rollout) is not None:
-        return 100 if state.active_hash(rollout) == state.current_hash(rollout) else 0
+        return 100 if new and state.active_hash(rollout) == new else 0
     status = state.of(rollout)
     total = int(status.get("replicas") or 0)
     return round(100 * int(status.get("updatedReplicas") or 0) / total) if total else 0
