@@ -1,9 +1,9 @@
 """The node agent: one node, its pods, its heartbeat. `run` works until cancelled; nothing is lost when it is killed.
 
 Pods come from a watch on those bound to this node. Sandboxes of an earlier agent are found at the runtime and taken
-over; those whose pod is gone are removed. A worker is looked at when its pod changes, when a container of it has ended
-(its shim writes a record, seen by the time stamp of a directory), when a probe or hook has news, and when its plan
-asked for it.
+over; those whose pod is gone are removed. Pods of the RuntimeClass `simulated` are run on paper. A worker is looked at
+when its pod changes, when a container of it has ended (its shim writes a record, seen by the time stamp of a
+directory), when a probe or hook has news, and when its plan asked for it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from dabbawala.cluster.kubelet import node as nodes
 from dabbawala.cluster.kubelet.heartbeat import Heartbeat
 from dabbawala.cluster.kubelet.node_parts import NodeParts
 from dabbawala.cluster.kubelet.runtimes.runtime import RuntimeFailure
+from dabbawala.cluster.kubelet.simulated_kubelet import SimulatedPods
 from dabbawala.cluster.kubelet.worker import PodWorker
 from dabbawala.cluster.sandbox.spec import PodStatus
 from dabbawala.reconcile.cache import Change
@@ -79,6 +80,10 @@ class Agent:
         self._refresh_seconds = refresh_seconds
         self._heartbeat = Heartbeat(parts.client, (parts.identity,), parts.clock)
         self._pods = Informer(NodeReader(parts.client, parts.identity.name), core_v1.POD, parts.clock)
+        self._simulated = SimulatedPods(
+            parts.client, self._pods, (parts.identity,), parts.clock,
+            takes=pod_spec.is_simulated, back_off=parts.settings.back_off,
+        )  # fmt: skip
         self._sandboxes: dict[str, PodStatus] = {}
         self._done: dict[ObjectKey, str] = {}
         self._stamps: dict[ObjectKey, int] = {}
@@ -92,6 +97,7 @@ class Agent:
                 await self._adopt()
                 tasks.create_task(self._heartbeat.run())
                 self._pods.listen(self)
+                tasks.create_task(self._simulated.run(), name="simulated pods")
                 tasks.create_task(self._watch_exits())
                 tasks.create_task(self._resync())
                 tasks.create_task(self._refresh_volumes())
@@ -108,7 +114,8 @@ class Agent:
     # --- informer.Listener -------------------------------------------------------------------------------------
 
     def changed(self, kind: Kind, change: Change) -> None:
-        self._queue.add(meta.key(change.object))
+        if not pod_spec.is_simulated(change.object):
+            self._queue.add(meta.key(change.object))
 
     def progressed(self, kind: Kind) -> None:
         """Own writes are kept by the workers; nothing waits for the cache."""

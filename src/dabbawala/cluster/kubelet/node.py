@@ -10,12 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from dabbawala import __name__ as product
-from dabbawala.apimachinery import clock, meta
+from dabbawala.apimachinery import clock, meta, schema
 from dabbawala.apimachinery.conditions import find_in
 from dabbawala.apimachinery.meta import Object
 
 SOCKET_ANNOTATION = "dabbawala.dev/kubelet-socket"
-KUBERNETES_VERSION = "v1.37.1"
 HANDLERS = ("process", "simulated")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _PRESSURES = {
@@ -171,7 +170,7 @@ def _node_info(identity: NodeIdentity) -> Object:
         "kernelVersion": machine.kernel,
         "osImage": machine.os_image,
         "containerRuntimeVersion": f"{product}-{identity.runtime}://1",
-        "kubeletVersion": KUBERNETES_VERSION,
+        "kubeletVersion": f"v{schema.kubernetes_version()}",
         "kubeProxyVersion": "",
         "operatingSystem": "linux",
         "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),

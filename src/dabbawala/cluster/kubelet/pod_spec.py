@@ -11,7 +11,6 @@ from dabbawala.apimachinery import clock, meta, quantity
 from dabbawala.apimachinery.meta import Object
 
 SIMULATED = "simulated"
-PROCESS = "process"
 TERMINAL_PHASES = ("Succeeded", "Failed")
 
 
@@ -65,6 +64,11 @@ def long_running(pod: Mapping[str, Any]) -> list[Object]:
 
 def restart_policy(pod: Mapping[str, Any]) -> str:
     return str(spec(pod).get("restartPolicy") or "Always")
+
+
+def is_simulated(pod: Mapping[str, Any]) -> bool:
+    """Whether the pod asks to run on paper, by the RuntimeClass of that name."""
+    return spec(pod).get("runtimeClassName") == SIMULATED
 
 
 def node_name(pod: Mapping[str, Any]) -> str:

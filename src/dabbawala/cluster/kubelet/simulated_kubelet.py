@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,9 +84,41 @@ class SimulatedKubelet:
         renew_seconds: float = RENEW_SECONDS,
     ) -> None:
         self.heartbeat = Heartbeat(client, nodes, clock, renew_seconds=renew_seconds)
+        self.pods = SimulatedPods(client, pods, nodes, clock, back_off=back_off)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing to do right now; pods may still wait for their time."""
+        return self.pods.idle
+
+    async def run(self) -> None:
+        await self.heartbeat.register()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.heartbeat.run())
+            tasks.create_task(self.pods.run())
+
+
+def every_pod(pod: Object) -> bool:
+    return True
+
+
+class SimulatedPods:
+    """The pods of some nodes, as far as `takes` says, on paper. `run` works until cancelled."""
+
+    def __init__(
+        self,
+        client: Writer,
+        pods: Informer,
+        nodes: Sequence[NodeIdentity],
+        clock: Clock,
+        *,
+        takes: Callable[[Object], bool] = every_pod,
+        back_off: BackOff | None = None,
+    ) -> None:
         self._client = client
         self._informer = pods
         self._clock = clock
+        self._takes = takes
         self._machines = {node.name: node.machine for node in nodes}
         chosen = back_off or BackOff()
         self._settings = {node.name: Settings(NodeFacts(node.name, node.address), chosen) for node in nodes}
@@ -98,14 +130,11 @@ class SimulatedKubelet:
 
     @property
     def idle(self) -> bool:
-        """Nothing to do right now; pods may still wait for their time."""
         return self._queue.idle
 
     async def run(self) -> None:
-        await self.heartbeat.register()
         self._informer.listen(self)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.heartbeat.run())
             while True:
                 await self._places.acquire()
                 key = await self._queue.get()
@@ -115,7 +144,7 @@ class SimulatedKubelet:
 
     def changed(self, kind: Kind, change: Change) -> None:
         pod = change.object
-        if pod_spec.node_name(pod) in self._settings:
+        if pod_spec.node_name(pod) in self._settings and self._takes(pod):
             self._queue.add(meta.key(pod))
 
     def progressed(self, kind: Kind) -> None:
