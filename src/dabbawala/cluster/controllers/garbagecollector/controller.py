@@ -126,6 +126,8 @@ class GarbageCollector:
         known = self.graph.get(uid)
         if known is None:
             return
+        if planning.is_settled(known, self._owners.known(known.object)):
+            return
         dependents = self.graph.dependents(uid)
         if not planning.plan(known, self._owners.known(known.object), dependents).actions:
             return

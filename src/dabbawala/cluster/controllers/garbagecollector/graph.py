@@ -36,15 +36,19 @@ class Graph:
 
     def take_in(self, kind: Kind, change: Change) -> set[str]:
         """Note a change; the uids that have to be looked at because of it."""
+        old, new = change
+        if new is not None and old is not None and _fate(old) == _fate(new):
+            self._items[meta.uid(new)] = Item(kind, metadata_only(new))
+            return set()
         touched: set[str] = set()
-        if change.old is not None:
-            touched |= self._drop(change.old, gone=change.new is None)
-        if change.new is not None:
-            self._put(Item(kind, metadata_only(change.new)))
-            touched.add(meta.uid(change.new))
-            if meta.is_deleting(change.new):
-                touched.update(self._dependents.get(meta.uid(change.new), ()))
-                touched.update(_owners(change.new))
+        if old is not None:
+            touched |= self._drop(old, gone=new is None or meta.uid(new) != meta.uid(old))
+        if new is not None:
+            self._put(Item(kind, metadata_only(new)))
+            touched.add(meta.uid(new))
+            if meta.is_deleting(new):
+                touched.update(self._dependents.get(meta.uid(new), ()))
+                touched.update(_owners(new))
         return touched
 
     def _put(self, item: Item) -> None:
@@ -62,6 +66,13 @@ class Graph:
             if not dependents:
                 self._dependents.pop(owner, None)
         return (owners | self._dependents.get(uid, set())) if gone else owners
+
+
+def _fate(obj: Object) -> tuple[object, ...]:
+    """All that matters here; most changes of most objects leave it alone."""
+    metadata = meta.metadata(obj)
+    fields = ("uid", "ownerReferences", "finalizers", "deletionTimestamp")
+    return tuple(metadata.get(field) for field in fields)
 
 
 def _owners(obj: Object) -> Iterable[str]:

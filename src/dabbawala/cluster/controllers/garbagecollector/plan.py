@@ -63,6 +63,12 @@ def plan(item: Item, owners: Mapping[str, Owner], dependents: Sequence[Item]) ->
     return _judge(item, owners, dependents)
 
 
+def is_settled(item: Item, owners: Mapping[str, Owner]) -> bool:
+    """Nothing is to be decided, whatever the dependents are."""
+    leaving = item.makes_orphans or item.waits_for_dependents
+    return not leaving and all(state is Owner.SOLID for state in owners.values())
+
+
 def _judge(item: Item, owners: Mapping[str, Owner], dependents: Sequence[Item]) -> Plan:
     references = meta.owner_references(item.object)
     states = {owners.get(str(ref.get("uid")), Owner.SOLID) for ref in references}
