@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from dabbawala.api import coordination_v1, core_v1
@@ -54,6 +54,7 @@ class Surroundings:
 
 NODES_SECONDS_MAX = 20.0
 NODES_POLL_SECONDS = 0.01
+LEASE_VALID = timedelta(seconds=40)
 
 Controllers = Callable[[Surroundings], Sequence[Controller]]
 ClientOf = Callable[[str], Client]
@@ -104,6 +105,9 @@ class ControlPlane:
         client = served.app.client(User("system:kube-controller-manager", ("system:masters",)))
         around = Surroundings(client, self._clock, self._paths, served.pki.ca_bundle)
         runtime = Runtime(client, self._clock, self._controllers(around))
+        since = self._clock.now()
+        if HolderClient(self._paths.run).running():  # the nodes outlived the control plane, and need not report at once
+            since -= LEASE_VALID
         garbage = GarbageCollector(client, self._clock, runtime.informers)
         recorder = EventRecorder(client, self._clock, component="default-scheduler")
         scheduler = Scheduler(client, self._clock, runtime.informers, recorder)
@@ -121,7 +125,7 @@ class ControlPlane:
             self._progress.say("controllers", text="controllers ready")
             if chosen.simulated_nodes:
                 self._simulate(parts, client, runtime, chosen.simulated_nodes)
-            await self._nodes_ready(runtime.informers, chosen.nodes + chosen.simulated_nodes)
+            await self._nodes_ready(runtime.informers, chosen.nodes + chosen.simulated_nodes, since)
             self._progress.say("ready", text="nodes ready")
             self._progress.close()
 
@@ -163,12 +167,11 @@ class ControlPlane:
         kubelet = simulated_kubelet.SimulatedKubelet(client, pods, simulated, self._clock)
         parts.create_task(kubelet.run(), name="simulated nodes")
 
-    async def _nodes_ready(self, informers: Informers, count: int) -> None:
-        """Wait until that many nodes are Ready and have reported since we started, or NODES_SECONDS_MAX."""
-        started = self._clock.now()
+    async def _nodes_ready(self, informers: Informers, count: int, since: datetime) -> None:
+        """Wait until that many nodes are Ready and have reported since then, or NODES_SECONDS_MAX."""
         deadline = self._clock.monotonic() + NODES_SECONDS_MAX
         while self._clock.monotonic() < deadline:
-            if sum(_reports(informers, node, started) for node in informers.list(core_v1.NODE)) >= count:
+            if sum(_reports(informers, node, since) for node in informers.list(core_v1.NODE)) >= count:
                 return
             await self._clock.sleep(NODES_POLL_SECONDS)
         log.warning("not all nodes were ready after %.0f s; see the agents' logs", NODES_SECONDS_MAX)
