@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from dabbawala.api import core_v1, istio_networking_v1
+from dabbawala.client.client import Client
 from dabbawala.cluster.dataplane.keeper import LOOP_AFTER
-from tests.cluster.dataplane.lab import NAMESPACE, Crowd, ask, eventually, lab, network
+from tests.cluster.dataplane.lab import Crowd, ask, eventually, lab, network
 
 PORT = {"port": 80, "targetPort": 8080}
 
@@ -44,10 +45,8 @@ async def test_an_envoy_that_keeps_dying_is_named_in_the_status_of_what_waits_fo
         said = await world.said(core_v1.SERVICE, "more", "dabbawala.dev/Programmed", status="False")
         assert said["reason"] == "NodesPending"
         assert "node-1: " in said["message"]
-        await eventually(lambda: world.plane._planes["node-1"].keeper.crashes >= LOOP_AFTER)
-        async with asyncio.timeout(5):
-            while not await _events(world.client, "EnvoyCrashing"):
-                await asyncio.sleep(0.01)
+        await eventually(lambda: f"{LOOP_AFTER} times in a row" in world.plane.troubles.get("node-1", ""))
+        await recorded(world.client, "EnvoyCrashing")
         assert "could not be started: no such file" in world.plane.troubles["node-1"]
         world.spawner.refusal = ""
         await world.served("more")
@@ -115,7 +114,7 @@ async def test_a_taken_port_is_told_with_its_remedy_and_served_once_it_is_free(r
         assert said["reason"] == "PortTaken"
         assert f"node port 30480 cannot be served at {net}.200" in said["message"]
         assert "choose another nodePort" in said["message"]
-        assert await _events(world.client, "NodePortTaken")
+        await recorded(world.client, "NodePortTaken")
         squatter.close()
         await squatter.wait_closed()
         await world.said(core_v1.SERVICE, "web", "dabbawala.dev/Reachable")
@@ -140,6 +139,8 @@ async def test_a_control_plane_that_starts_anew_disturbs_no_request(run: Path) -
         assert world.spawner.starts["envoy-node-1"] == 1
 
 
-async def _events(client, reason: str) -> list[object]:  # type: ignore[no-untyped-def]
-    found = (await client.list(core_v1.EVENT)).items
-    return [event for event in found if event.get("reason") == reason and NAMESPACE]
+async def recorded(client: Client, reason: str) -> None:
+    """Wait for an event with that reason."""
+    async with asyncio.timeout(10):
+        while all(event.get("reason") != reason for event in (await client.list(core_v1.EVENT)).items):
+            await asyncio.sleep(0.01)

@@ -19,10 +19,10 @@ import yaml
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.apimachinery.meta import Object, ObjectKey
-from dabbawala.cluster.dataplane import destination_rules, dns_table, edge, process, views, virtual_services
+from dabbawala.cluster.dataplane import destination_rules, dns_table, edge, process, views, virtual_services, worlds
 from dabbawala.cluster.dataplane.resources import Config
 from dabbawala.cluster.dataplane.translate import Fixtures, translate
-from dabbawala.cluster.dataplane.views import World
+from dabbawala.cluster.dataplane.worlds import World
 from tests.cluster.dataplane.lab import LocalSpawner
 
 TESTDATA = Path(__file__).parent / "testdata"
@@ -43,11 +43,8 @@ def world_of(objects: list[Object]) -> World:
     def pod_labels(key: ObjectKey) -> Mapping[str, str]:
         return pods.get(key, {})
 
-    return World(
-        views.services(of("Service"), of("EndpointSlice"), pod_labels),
-        views.by_age(of("VirtualService")),
-        views.by_age(of("DestinationRule")),
-    )
+    services = views.services(of("Service"), of("EndpointSlice"), pod_labels)
+    return worlds.assemble(services, of("VirtualService"), of("DestinationRule"))
 
 
 def objects_of(case: str) -> list[Object]:

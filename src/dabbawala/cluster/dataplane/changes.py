@@ -14,8 +14,6 @@ from dabbawala.reconcile.cache import Change
 
 
 def matters(kind: Kind, change: Change) -> bool:
-    if kind is core_v1.POD:
-        return change.new is not None and (change.old is None or meta.labels(change.old) != meta.labels(change.new))
     if change.old is None or change.new is None:
         return True
     return _read(kind, change.old) != _read(kind, change.new)
@@ -27,3 +25,8 @@ def _read(kind: Kind, obj: Object) -> object:
         return (obj.get("status") or {}).get("addresses")
     body = {field: value for field, value in obj.items() if field not in ("metadata", "status")}
     return body, meta.labels(obj), meta.annotations(obj), meta.generation(obj), meta.is_deleting(obj)
+
+
+def relabelled(change: Change) -> bool:
+    """Whether a pod that was there has other labels now."""
+    return change.old is not None and change.new is not None and meta.labels(change.old) != meta.labels(change.new)

@@ -23,15 +23,16 @@ from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import ObjectKey
 from dabbawala.apimachinery.status import StatusError
-from dabbawala.cluster.dataplane import changes, dns_table, edge, plan, views, xds
+from dabbawala.cluster.dataplane import changes, dns_table, edge, plan, views, worlds, xds
 from dabbawala.cluster.dataplane.acceptance import Verdict
 from dabbawala.cluster.dataplane.keeper import Spawner
 from dabbawala.cluster.dataplane.plan import Observed
 from dabbawala.cluster.dataplane.process import EDGE, Plane, edge_launch, node_launch
-from dabbawala.cluster.dataplane.translate import Fixtures, translate
-from dabbawala.cluster.dataplane.views import Node, World
+from dabbawala.cluster.dataplane.translate import Fixtures, Translator
+from dabbawala.cluster.dataplane.views import Node
+from dabbawala.cluster.dataplane.worlds import World
 from dabbawala.reconcile.apply import Executor, LostAnswer
-from dabbawala.reconcile.cache import Caches, Change
+from dabbawala.reconcile.cache import Change
 from dabbawala.reconcile.informer import Informers
 from dabbawala.reconcile.plan import Plan, Record
 
@@ -50,6 +51,9 @@ GATHER_SECONDS = 0.001
 
 LOOK_AGAIN_SECONDS = (0.02, 0.03, 0.05, 0.1, 0.1, 0.2, 0.5, 2.0)
 """Pauses before an Envoy that is late, down, or could not bind a port is looked at again; the last one repeats."""
+
+UNKNOWN_PODS_MAX = 10_000
+"""Pods that slices name and nobody has seen; beyond it the list of them is made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +91,26 @@ class DataPlane:
         at_edge = settings.run / EDGE
         self._edge = Plane(edge_launch(at_edge, settings.logs), at_edge, spawner, clock, self.look)
         self._open: list[Verdict] = []
+        self._viewer = views.Viewer()
+        self._translators: dict[Node, Translator] = {}
+        self._unknown_pods: set[ObjectKey] = set()
         self._retries = 0
         self._table = b""
         for kind in KINDS:
             informers.watch(kind, self)
 
     def changed(self, kind: Kind, change: Change) -> None:
-        if changes.matters(kind, change):
+        if kind is core_v1.POD:
+            self._pod_changed(change)
+        elif changes.matters(kind, change):
+            self.look()
+
+    def _pod_changed(self, change: Change) -> None:
+        """Slices name pods whose labels decide on subsets; one may come before the pod that it names."""
+        key = meta.key(change.object)
+        if key in self._unknown_pods or changes.relabelled(change):
+            self._unknown_pods.discard(key)
+            self._viewer.forget()
             self.look()
 
     def progressed(self, kind: Kind) -> None:
@@ -129,11 +146,11 @@ class DataPlane:
                 plane.release()
 
     async def _round(self) -> None:
-        world = read_world(self._informers)
+        world = self._world()
         nodes = views.nodes(self._informers.list(core_v1.NODE), lambda name: str(self._settings.node_folder(name)))
         await self._forget_nodes({node.name for node in nodes})
         self._write_table(world)
-        wanted = [(self._plane(node), translate(world, node, self._settings.fixtures)) for node in nodes]
+        wanted = [(self._plane(node), self._translators[node].translate(world)) for node in nodes]
         edge_config = edge.translate(world, nodes, str(self._settings.run / EDGE), self._settings.edge_address)
         verdicts = await asyncio.gather(
             *(plane.deliver(config) for plane, config in wanted),
@@ -143,7 +160,30 @@ class DataPlane:
         await self._report(Observed(world, counted, verdicts[-1].listeners, self._settings.edge_address))
         self._plan_next_look(verdicts)
 
+    def _world(self) -> World:
+        caches = self._informers
+        if len(self._unknown_pods) > UNKNOWN_PODS_MAX:
+            self._unknown_pods.clear()
+            self._viewer.forget()
+        services = self._viewer.services(
+            caches.list(core_v1.SERVICE), caches.list(discovery_v1.ENDPOINT_SLICE), self._pod_labels
+        )
+        return worlds.assemble(
+            services,
+            caches.list(istio_networking_v1.VIRTUAL_SERVICE),
+            caches.list(istio_networking_v1.DESTINATION_RULE),
+        )
+
+    def _pod_labels(self, key: ObjectKey) -> Mapping[str, str]:
+        pod = self._informers.get(core_v1.POD, key)
+        if pod is None:
+            self._unknown_pods.add(key)
+            return {}
+        return meta.labels(pod)
+
     def _plane(self, node: Node) -> Plane:
+        if node not in self._translators:
+            self._translators[node] = Translator(node, self._settings.fixtures)
         if node.name not in self._planes:
             folder = self._settings.node_folder(node.name)
             launch = node_launch(node.name, folder, self._settings.logs)
@@ -153,6 +193,8 @@ class DataPlane:
     async def _forget_nodes(self, wanted: set[str]) -> None:
         for name in self._planes.keys() - wanted:
             await self._planes.pop(name).end()
+        for node in [node for node in self._translators if node.name not in wanted]:
+            del self._translators[node]
 
     def _write_table(self, world: World) -> None:
         table = orjson.dumps({**dns_table.table(world), "egress": dict(self._settings.egress)})
@@ -194,18 +236,3 @@ class DataPlane:
 
     def _later(self, seconds: float) -> None:
         asyncio.get_running_loop().call_later(seconds, self.look)
-
-
-def read_world(caches: Caches) -> World:
-    """Everything that translation depends on, from caches."""
-
-    def pod_labels(key: ObjectKey) -> Mapping[str, str]:
-        pod = caches.get(core_v1.POD, key)
-        return meta.labels(pod) if pod else {}
-
-    slices = caches.list(discovery_v1.ENDPOINT_SLICE)
-    return World(
-        services=views.services(caches.list(core_v1.SERVICE), slices, pod_labels),
-        virtual_services=views.by_age(caches.list(istio_networking_v1.VIRTUAL_SERVICE)),
-        destination_rules=views.by_age(caches.list(istio_networking_v1.DESTINATION_RULE)),
-    )

@@ -25,6 +25,7 @@ class Delivery:
         self.node = node
         self.folder = folder / "xds"
         self._observer = Observer(node, folder, log_path)
+        self._encoder = xds.Encoder()
         self._clock = clock
         self._current, self._written = xds.read(self.folder)
         self.verdict = Verdict(node, down="nothing has been delivered yet")
@@ -56,7 +57,7 @@ class Delivery:
 
     def _write(self, config: Config) -> None:
         self._observer.about_to_write()
-        self._written = xds.write(self.folder, xds.encode(config), self._written)
+        self._written = xds.write(self.folder, self._encoder.encode(config), self._written)
         self._current = config
 
     async def _settle(self) -> Verdict:

@@ -15,7 +15,7 @@ from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.cluster.dataplane import durations, hosts, protocols
 from dabbawala.cluster.dataplane.resources import Resource, typed
-from dabbawala.cluster.dataplane.views import Service, World
+from dabbawala.cluster.dataplane.views import Service
 
 CONNECT_SECONDS = 5.0
 BREAKER_LIMIT = 1_000_000
@@ -56,16 +56,28 @@ class Rule:
         return merged
 
 
-def rule_of(service: Service, world: World) -> Rule:
-    named = [
-        rule for rule in world.destination_rules if hosts.resolve(_host(rule), meta.namespace(rule)) == service.key
-    ]
-    own = [rule for rule in named if meta.namespace(rule) == service.key.namespace]
-    for rule in [*own, *named]:
-        spec = rule.get("spec") or {}
-        subsets = {str(subset["name"]): subset for subset in spec.get("subsets") or () if subset.get("name")}
-        return Rule(meta.key(rule), spec.get("trafficPolicy") or {}, subsets)
-    return Rule()
+NO_RULE = Rule()
+
+
+def winners(rules: Iterable[Object]) -> dict[ObjectKey, Rule]:
+    """The rule of each Service that has one, of rules in the order in which they win."""
+    found: dict[ObjectKey, Rule] = {}
+    elsewhere: list[tuple[ObjectKey, Object]] = []
+    for rule in rules:
+        service = hosts.resolve(_host(rule), meta.namespace(rule))
+        if service is not None and service.namespace == meta.namespace(rule):
+            found.setdefault(service, _rule(rule))
+        elif service is not None:
+            elsewhere.append((service, rule))
+    for service, rule in elsewhere:
+        found.setdefault(service, _rule(rule))
+    return found
+
+
+def _rule(rule: Object) -> Rule:
+    spec = rule.get("spec") or {}
+    subsets = {str(subset["name"]): subset for subset in spec.get("subsets") or () if subset.get("name")}
+    return Rule(meta.key(rule), spec.get("trafficPolicy") or {}, subsets)
 
 
 def _host(rule: Object) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dabbawala.apimachinery.meta import ObjectKey
 from dabbawala.cluster.dataplane.resources import Resource
-from dabbawala.cluster.dataplane.views import Endpoint, Service, World
+from dabbawala.cluster.dataplane.views import Endpoint, Service
+from dabbawala.cluster.dataplane.worlds import World
 
 
 def table(world: World) -> Resource:

@@ -24,7 +24,8 @@ from dabbawala.cluster.dataplane.resources import (
     socket_address,
     typed,
 )
-from dabbawala.cluster.dataplane.views import Node, World
+from dabbawala.cluster.dataplane.views import Node
+from dabbawala.cluster.dataplane.worlds import World
 
 CONNECT_SECONDS = 2
 EJECTED_SECONDS = 1

@@ -27,10 +27,6 @@ def resolve(host: str, namespace: str) -> ObjectKey | None:
             return None
 
 
-def matches(pattern: str, namespace: str, service: Service) -> bool:
-    """Whether a host pattern of an object in `namespace` covers the Service."""
-    if pattern == "*":
-        return True
-    if pattern.startswith("*"):
-        return service.host.endswith(pattern[1:])
-    return resolve(pattern, namespace) == service.key
+def matches(pattern: str, service: Service) -> bool:
+    """Whether a host with a wildcard (`*`, `*.suffix`) covers the Service."""
+    return service.host.endswith(pattern.removeprefix("*"))

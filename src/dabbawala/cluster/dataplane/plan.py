@@ -20,10 +20,11 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import conditions, meta
 from dabbawala.apimachinery.conditions import Condition
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.dataplane import destination_rules, hosts, virtual_services, xds
+from dabbawala.cluster.dataplane import destination_rules, hosts, virtual_services, worlds, xds
 from dabbawala.cluster.dataplane.acceptance import WHOLE, Verdict
 from dabbawala.cluster.dataplane.names import Destination
-from dabbawala.cluster.dataplane.views import Service, World
+from dabbawala.cluster.dataplane.views import Service
+from dabbawala.cluster.dataplane.worlds import World
 from dabbawala.reconcile.plan import Action, Plan, Record, status_change
 
 PROGRAMMED = "Programmed"
@@ -121,7 +122,7 @@ def virtual_service_outcome(observed: Observed, obj: Object) -> Outcome:
     fatal = [problem.message for problem in found if problem.fatal]
     if fatal:
         return Outcome("Rejected", _listed(fatal))
-    routed = [each for each in observed.world.services.values() if virtual_services.names(obj, each)]
+    routed = worlds.named(obj, observed.world.services)
     outcome = _nodes_outcome(observed.verdicts, _joined(parts_of(each, observed.world) for each in routed))
     notes = _listed([problem.message for problem in found])
     return Outcome(outcome.reason, f"{outcome.message}; {notes}" if notes else outcome.message)
@@ -133,7 +134,7 @@ def destination_rule_outcome(observed: Observed, obj: Object) -> Outcome:
     service = observed.world.services.get(key) if key else None
     if service is None:
         return Outcome("Pending", f"spec.host: there is no Service {host!r}")
-    winner = destination_rules.rule_of(service, observed.world)
+    winner = observed.world.rule(service.key)
     if winner.key != meta.key(obj):
         return Outcome("Rejected", f"spec.host: DestinationRule {winner.key} already speaks for {service.host}")
     outcome = _nodes_outcome(observed.verdicts, parts_of(service, observed.world))
@@ -143,7 +144,7 @@ def destination_rule_outcome(observed: Observed, obj: Object) -> Outcome:
 
 def parts_of(service: Service, world: World) -> Parts:
     """Everything that every node's Envoy runs for a Service."""
-    subsets = destination_rules.rule_of(service, world).subsets
+    subsets = world.rule(service.key).subsets
     files, listening = {xds.LISTENERS, xds.CLUSTERS}, set()
     for port in service.ports:
         whole = Destination(service.key, port.number, udp=port.protocol == "UDP")

@@ -15,8 +15,9 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.dataplane import durations, matches, virtual_services
 from dabbawala.cluster.dataplane.names import Destination
 from dabbawala.cluster.dataplane.resources import ROUTES, Resource, typed
-from dabbawala.cluster.dataplane.views import Port, Service, World
+from dabbawala.cluster.dataplane.views import Port, Service
 from dabbawala.cluster.dataplane.virtual_services import Weighted
+from dabbawala.cluster.dataplane.worlds import World
 
 FAULT_FILTER = "envoy.filters.http.fault"
 FAULT = "envoy.extensions.filters.http.fault.v3.HTTPFault"

@@ -5,7 +5,7 @@ Sources: core/v1 Service, discovery.k8s.io/v1 EndpointSlice, core/v1 Node.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,40 +78,62 @@ class Node:
     folder: str
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything that a translation depends on, besides the node. VirtualServices and DestinationRules are kept as
-    they are, oldest first, which is the order in which they win."""
-
-    services: Mapping[ObjectKey, Service]
-    virtual_services: tuple[Object, ...] = ()
-    destination_rules: tuple[Object, ...] = ()
-
-
-def by_age(objects: Iterable[Object]) -> tuple[Object, ...]:
-    """Oldest first; of two made in the same second, the first in the alphabet."""
-    return tuple(sorted(objects, key=lambda obj: (meta.metadata(obj).get("creationTimestamp") or "", meta.key(obj))))
-
-
 def no_labels(pod: ObjectKey) -> Mapping[str, str]:
     return {}
 
 
-def services(
-    objects: Iterable[Object], slices: Iterable[Object], pod_labels: PodLabels = no_labels
-) -> dict[ObjectKey, Service]:
-    """Views of all Services with the endpoints of their slices. Only IPv4 is served."""
+def slices_by_service(slices: Iterable[Object]) -> dict[ObjectKey, list[Object]]:
+    """The slices of each Service, by name. Only IPv4 is served."""
     behind: dict[ObjectKey, list[Object]] = {}
     for piece in slices:
         owner = meta.labels(piece).get(SERVICE_NAME)
         if owner and piece.get("addressType", "IPv4") == "IPv4" and not meta.is_deleting(piece):
             behind.setdefault(ObjectKey(meta.namespace(piece), owner), []).append(piece)
+    for found in behind.values():
+        found.sort(key=meta.name)
+    return behind
+
+
+def services(
+    objects: Iterable[Object], slices: Iterable[Object], pod_labels: PodLabels = no_labels
+) -> dict[ObjectKey, Service]:
+    """Views of all Services with the endpoints of their slices."""
+    behind = slices_by_service(slices)
     return {meta.key(obj): service(obj, behind.get(meta.key(obj), ()), pod_labels) for obj in objects}
 
 
-def service(obj: Object, slices: Iterable[Object], pod_labels: PodLabels = no_labels) -> Service:
+class Viewer:
+    """Views of Services, made anew only where an object has changed. Objects in a cache are never changed in place, so
+    the same object means the same view; a pod's labels are looked at again after `forget`."""
+
+    def __init__(self) -> None:
+        self._known: dict[ObjectKey, tuple[list[Object], Service]] = {}
+
+    def forget(self) -> None:
+        self._known.clear()
+
+    def services(
+        self, objects: Iterable[Object], slices: Iterable[Object], pod_labels: PodLabels
+    ) -> dict[ObjectKey, Service]:
+        behind = slices_by_service(slices)
+        fresh: dict[ObjectKey, tuple[list[Object], Service]] = {}
+        for obj in objects:
+            key = meta.key(obj)
+            sources = [obj, *behind.get(key, ())]
+            known = self._known.get(key)
+            if known is None or not _same(known[0], sources):
+                known = (sources, service(obj, sources[1:], pod_labels))
+            fresh[key] = known
+        self._known = fresh
+        return {key: view for key, (_, view) in fresh.items()}
+
+
+def _same(left: Sequence[Object], right: Sequence[Object]) -> bool:
+    return len(left) == len(right) and all(a is b for a, b in zip(left, right, strict=True))
+
+
+def service(obj: Object, slices: Sequence[Object], pod_labels: PodLabels = no_labels) -> Service:
     spec = obj.get("spec") or {}
-    slices = sorted(slices, key=meta.name)
     external = spec.get("type") == "ExternalName"
     address = "" if external else str(spec.get("clusterIP") or "")
     return Service(

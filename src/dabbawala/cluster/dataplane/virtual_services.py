@@ -1,7 +1,6 @@
-"""Which VirtualService routes a Service's traffic, and what it asks for that cannot be done.
+"""Where the routes of a VirtualService lead, and what they ask for that cannot be done.
 
-A host belongs to one VirtualService: the oldest that names it, as in Istio's mesh. Only the gateway `mesh` is served,
-which is also what a VirtualService without gateways means. Source: Istio VirtualService v1.
+Source: Istio VirtualService v1.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from typing import Any
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
-from dabbawala.cluster.dataplane import destination_rules, hosts
+from dabbawala.cluster.dataplane import hosts, worlds
 from dabbawala.cluster.dataplane.names import Destination
-from dabbawala.cluster.dataplane.views import Port, Service, World
+from dabbawala.cluster.dataplane.views import Port, Service
+from dabbawala.cluster.dataplane.worlds import World
 
-MESH = "mesh"
 NOT_CARRIED_OUT = ("corsPolicy", "delegate")
 
 
@@ -35,22 +34,6 @@ class Weighted:
     cluster: str
     weight: int
     entry: Mapping[str, Any]
-
-
-def in_mesh(virtual_service: Object) -> bool:
-    gateways = (virtual_service.get("spec") or {}).get("gateways") or [MESH]
-    return MESH in gateways
-
-
-def owner_of(service: Service, world: World) -> Object | None:
-    """The VirtualService that routes this Service's traffic."""
-    return next((found for found in world.virtual_services if in_mesh(found) and names(found, service)), None)
-
-
-def names(virtual_service: Object, service: Service) -> bool:
-    namespace = meta.namespace(virtual_service)
-    patterns = (virtual_service.get("spec") or {}).get("hosts") or ()
-    return any(hosts.matches(pattern, namespace, service) for pattern in patterns)
 
 
 def http_routes(virtual_service: Object | None) -> list[Mapping[str, Any]]:
@@ -85,9 +68,23 @@ def _locate(destination: Mapping[str, Any], namespace: str, port: int, world: Wo
     if number not in numbers:
         return service, number, f"Service {key} has no port {number}"
     subset = str(destination.get("subset") or "")
-    if subset and subset not in destination_rules.rule_of(service, world).subsets:
+    if subset and subset not in world.rule(service.key).subsets:
         return service, number, f"no DestinationRule of Service {key} has a subset {subset!r}"
     return service, number, ""
+
+
+def destinations(virtual_service: Object | None) -> Iterable[ObjectKey]:
+    """Every Service that its routes lead to."""
+    if virtual_service is None:
+        return
+    for route in [*http_routes(virtual_service), *tcp_routes(virtual_service)]:
+        entries = [
+            each.get("destination") or {} for each in [*(route.get("route") or ()), *(route.get("mirrors") or ())]
+        ]
+        for destination in [*entries, route.get("mirror") or {}]:
+            key = hosts.resolve(str(destination.get("host") or ""), meta.namespace(virtual_service))
+            if key is not None:
+                yield key
 
 
 def weighted(route: Mapping[str, Any], namespace: str, port: Port, world: World) -> list[Weighted]:
@@ -107,15 +104,15 @@ def weighted(route: Mapping[str, Any], namespace: str, port: Port, world: World)
 def problems(virtual_service: Object, world: World) -> Iterable[Problem]:
     """Everything about it that is not carried out, or leads nowhere."""
     spec = virtual_service.get("spec") or {}
-    if not in_mesh(virtual_service):
+    if not worlds.in_mesh(virtual_service):
         names_ = ", ".join(map(str, spec.get("gateways") or ()))
         yield Problem(f'spec.gateways: {names_}: only the gateway "mesh" is served here; add it')
         return
-    routed = [service for service in world.services.values() if names(virtual_service, service)]
+    routed = worlds.named(virtual_service, world.services)
     if not routed:
         yield Problem(f"spec.hosts: {', '.join(map(str, spec.get('hosts') or ()))}: no Service has such a host")
     for service in routed:
-        owner = owner_of(service, world)
+        owner = world.owner(service.key)
         if owner is not None and meta.key(owner) != meta.key(virtual_service):
             yield Problem(f"spec.hosts: {service.host} is already routed by VirtualService {meta.key(owner)}")
     if spec.get("tls"):

@@ -41,13 +41,28 @@ def endpoints_file(name: str) -> str:
     return f"{ENDPOINTS}/{name}.json"
 
 
-def encode(config: Config) -> dict[str, File]:
-    """The files of a configuration in the order in which they have to be written."""
-    files = {endpoints_file(name): _file([resource]) for name, resource in config.endpoints.items()}
-    files[CLUSTERS] = _file(list(config.clusters.values()))
-    files.update({routes_file(name): _file([resource]) for name, resource in config.routes.items()})
-    files[LISTENERS] = _file(list(config.listeners.values()))
-    return files
+class Encoder:
+    """Files of configurations, in the order in which they have to be written; a resource that is still the same object
+    is not encoded again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Resource, File]] = {}
+
+    def encode(self, config: Config) -> dict[str, File]:
+        fresh: dict[str, tuple[Resource, File]] = {}
+        for name, resource in config.endpoints.items():
+            fresh[endpoints_file(name)] = self._encoded(endpoints_file(name), resource)
+        for name, resource in config.routes.items():
+            fresh[routes_file(name)] = self._encoded(routes_file(name), resource)
+        self._known = fresh
+        supplied = {endpoints_file(name): fresh[endpoints_file(name)][1] for name in config.endpoints}
+        routed = {routes_file(name): fresh[routes_file(name)][1] for name in config.routes}
+        clusters, listeners = _file(list(config.clusters.values())), _file(list(config.listeners.values()))
+        return {**supplied, CLUSTERS: clusters, **routed, LISTENERS: listeners}
+
+    def _encoded(self, name: str, resource: Resource) -> tuple[Resource, File]:
+        known = self._known.get(name)
+        return known if known is not None and known[0] is resource else (resource, _file([resource]))
 
 
 def _file(resources: list[Resource]) -> File:
