@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,8 +42,24 @@ def test_thresholds_and_counts_stay_and_windows_keep_enough_scrapes() -> None:
         for old, new in zip(before["spec"]["metrics"], after["spec"]["metrics"], strict=True):
             assert new["successCondition"] == old["successCondition"]
             assert new["count"] == old["count"]
-            assert "[5m]" not in new["provider"]["prometheus"]["query"]
-            assert "[5s]" in new["provider"]["prometheus"]["query"] or "[10s]" in new["provider"]["prometheus"]["query"]
+            shorter = old["provider"]["prometheus"]["query"].replace("[5m]", "[5s]").replace("[10m]", "[10s]")
+            assert new["provider"]["prometheus"]["query"] == shorter
+
+
+def test_only_the_comparison_of_two_counts_gets_room_for_chance() -> None:
+    rules = replace(RULES, compared=50)
+    found = manifests.read(workloads.folder() / "catalog" / "manifests")
+    conditions = {
+        metric["name"]: metric["successCondition"]
+        for obj in found
+        if obj["kind"] == "AnalysisTemplate"
+        for metric in scaling.scaled(obj, rules)["spec"]["metrics"]
+    }
+    assert conditions == {
+        "success-rate": "result[0] >= 0.95",
+        "latency-p95": "result[0] <= 2.0",
+        "conversion-rate": "result[0] >= 0.35",
+    }
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("300s", 300), ("1h30m", 5400), ("90", 90), (45, 45), ("500ms", 0.5)])

@@ -64,15 +64,15 @@ FULL = Plan(
     before=10,
     after=5,
     tatkal=scaling.Scaling(replicas=4, preview_replicas=1, time=20, resources=10),
-    catalog=scaling.Scaling(replicas=4, preview_replicas=1, time=120, resources=10),
+    catalog=scaling.Scaling(replicas=4, preview_replicas=1, time=60, resources=10, compared=60),
 )
 QUICK = Plan(
-    rate=180,
+    rate=220,
     requests=3_000,
     before=3,
     after=1,
     tatkal=scaling.Scaling(replicas=2, preview_replicas=1, time=60, resources=10),
-    catalog=scaling.Scaling(replicas=2, preview_replicas=1, time=600, resources=10),
+    catalog=scaling.Scaling(replicas=2, preview_replicas=1, time=450, resources=10, compared=25),
 )
 
 
@@ -283,7 +283,9 @@ class Demo:
                 "tatkal durations": f"divided by {plan.tatkal.time:g}",
                 "catalog durations": f"divided by {plan.catalog.time:g}",
                 "CPU and memory requests": f"divided by {plan.tatkal.resources:g}",
-                "query windows": f"divided likewise, at least {scaling.WINDOW_SECONDS_MIN} s",
+                "query windows": f"divided likewise, at least {scaling.WINDOW_SECONDS_MIN:g} s for 5 m",
+                "conversion threshold": f"{0.95 - plan.catalog.noise:.2f} instead of 0.95: three standard deviations "
+                f"of chance lower, at about {plan.catalog.compared:g} purchases counted",
             },
             "releases": entries,
             "method": METHOD,

@@ -2,7 +2,8 @@
 
 Two hundred and a thousand replicas of real processes do not fit two cores, and nobody watches a pause of an hour. So
 replicas, requests of CPU and memory, pauses, probe delays, analysis intervals and the windows of queries are divided;
-what is released, in which steps, by which weights and judged by which thresholds stays as written. Pure.
+what is released, in which steps, by which weights and judged by which thresholds stays as written. One threshold is
+the exception: conversion compared with the old version's, because a few dozen purchases differ by chance alone. Pure.
 """
 
 from __future__ import annotations
@@ -18,18 +19,36 @@ from dabbawala.apimachinery.meta import Object
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 WINDOW = re.compile(r"\[(\d+(?:ms|s|m|h))\]")
-WINDOW_SECONDS_MIN = 5
-ANALYSIS_INTERVAL_SECONDS_MIN = 1
+WINDOW_SECONDS_MIN = 5.0
+WINDOW_SECONDS_PER = 300.0
+"""A window of `WINDOW_SECONDS_PER` becomes no shorter than `WINDOW_SECONDS_MIN`, a longer one in proportion."""
+
+INTERVAL_SECONDS_MIN = 1.0
+FIRST_LOOK_SECONDS_MIN = 3.0
+"""An initial delay leaves time for a few scrapes."""
+
+COMPARED = re.compile(r"(?<=result\[0\] >= )0\.95$")
+NOISE_DEVIATIONS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """`replicas` is the count to run; `time` is what durations are divided by; `resources` what requests are."""
+    """`replicas` is the count to run; `time` is what durations are divided by; `resources` what requests are.
+
+    `compared` is how many events of each kind a comparison of the new version with the old one can expect to count
+    when it first looks; 0 leaves its threshold as it is.
+    """
 
     replicas: int
     preview_replicas: int
     time: float
     resources: float
+    compared: float = 0.0
+
+    @property
+    def noise(self) -> float:
+        """What a ratio of two such counts may be off by chance: three standard deviations of a Poisson count."""
+        return NOISE_DEVIATIONS * math.sqrt(2 / self.compared) if self.compared else 0.0
 
 
 def seconds(duration: str | int) -> float:
@@ -45,7 +64,12 @@ def shorten(duration: str | int, factor: float, at_least: float = 1) -> str:
 
 def query(text: str, factor: float) -> str:
     """The same query with shorter windows; a window keeps enough scrapes for a rate."""
-    return WINDOW.sub(lambda found: f"[{shorten(found[1], factor, WINDOW_SECONDS_MIN)}]", text)
+
+    def window(found: re.Match[str]) -> str:
+        least = WINDOW_SECONDS_MIN * max(1.0, seconds(found[1]) / WINDOW_SECONDS_PER)
+        return f"[{shorten(found[1], factor, least)}]"
+
+    return WINDOW.sub(window, text)
 
 
 def scaled(manifest: Object, scaling: Scaling) -> Object:
@@ -113,16 +137,19 @@ def _divided(resource: str, amount: str, factor: float) -> str:
 
 
 def _analysis(manifest: Object, scaling: Scaling) -> Object:
-    metrics = [_metric(metric, scaling.time) for metric in manifest["spec"]["metrics"]]
+    metrics = [_metric(metric, scaling) for metric in manifest["spec"]["metrics"]]
     return {**manifest, "spec": {**manifest["spec"], "metrics": metrics}}
 
 
-def _metric(metric: Object, factor: float) -> Object:
+def _metric(metric: Object, scaling: Scaling) -> Object:
     changed: dict[str, Any] = dict(metric)
-    for field in ("interval", "initialDelay"):
+    for field, least in (("interval", INTERVAL_SECONDS_MIN), ("initialDelay", FIRST_LOOK_SECONDS_MIN)):
         if field in changed:
-            changed[field] = shorten(changed[field], factor, ANALYSIS_INTERVAL_SECONDS_MIN)
+            changed[field] = shorten(changed[field], scaling.time, least)
+    if changed["name"] == "conversion-rate":
+        threshold = f"{0.95 - scaling.noise:.2f}"
+        changed["successCondition"] = COMPARED.sub(threshold, changed["successCondition"])
     prometheus = changed.get("provider", {}).get("prometheus")
     if prometheus:
-        changed["provider"] = {"prometheus": {**prometheus, "query": query(prometheus["query"], factor)}}
+        changed["provider"] = {"prometheus": {**prometheus, "query": query(prometheus["query"], scaling.time)}}
     return changed

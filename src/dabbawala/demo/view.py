@@ -51,7 +51,7 @@ class View:
         self._live.stop()
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def watch(self, seen: Observation) -> None:
         self._seen, self._shown, self.requests, self.failed = seen, 0, 0, 0

@@ -40,16 +40,16 @@ def tatkal(number: int) -> Request:
 
 
 def catalog(number: int) -> Request:
-    """Searches, product pages, and one purchase for every four pages; most words come again, some are new."""
+    """Four searches, three product pages, three purchases; most words come again, some are new."""
     spread = number * 2_654_435_761 % 2**32
     match number % 10:
-        case 0 | 3 | 5 | 7 | 8:
+        case 0 | 3 | 5 | 8:
             words = WORDS[spread % len(WORDS)]
             fresh = f" {spread % 100_000}" if spread % 3 == 0 else ""
             interest = INTERESTS[spread // 7 % len(INTERESTS)]
             cookie = (("cookie", f"interest={interest}"),) if interest else ()
             return Request("GET", f"/api/v1/search?q={(words + fresh).replace(' ', '+')}", cookie)
-        case 9:
+        case 2 | 6 | 9:
             return Request("POST", f"/api/v1/products/{spread % PRODUCTS}/purchase")
         case _:
             return Request("GET", f"/api/v1/products/{spread % PRODUCTS}")

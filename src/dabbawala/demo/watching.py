@@ -38,7 +38,7 @@ class ReleaseWatch:
         self._clock = clock
         self._written: dict[ObjectKey, tuple[int, float]] = {}
         self._routes: dict[ObjectKey, Any] = {}
-        self._step: object = None
+        self._step = ""
         self._changed = False
         self._informers = Informers(client, clock)
         kinds = [argoproj_v1alpha1.ROLLOUT, argoproj_v1alpha1.ANALYSIS_RUN]
@@ -82,17 +82,17 @@ class ReleaseWatch:
 
     def _rollout_changed(self, rollout: Object) -> None:
         status = rollout.get("status") or {}
-        if not self._changed:
+        if not self._changed or str(status.get("observedGeneration")) != str(meta.generation(rollout)):
             return
-        step = (status.get("currentStepIndex"), status.get("phase"), bool(status.get("abort")))
+        step = describe(rollout)
         if step != self._step:
             self._step = step
-            self._note(describe(rollout))
+            self._note(step)
         self._ended(rollout, status)
 
     def _ended(self, rollout: Object, status: Object) -> None:
         """Promoted, when the new version is stable; rolled back, when the release was aborted."""
-        if str(status.get("observedGeneration")) != str(meta.generation(rollout)) or self.seen.outcome:
+        if self.seen.outcome:
             return
         image = rollout["spec"]["template"]["spec"]["containers"][0]["image"]
         asked = image.endswith(f":{self._release.version}")
