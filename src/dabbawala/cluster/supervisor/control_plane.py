@@ -125,6 +125,7 @@ class ControlPlane:
             self._progress.say("controllers", text="controllers ready")
             if chosen.simulated_nodes:
                 self._simulate(parts, client, runtime, chosen.simulated_nodes)
+            await self._default_account(served)
             await self._nodes_ready(runtime.informers, chosen.nodes + chosen.simulated_nodes, since)
             self._progress.say("ready", text="nodes ready")
             self._progress.close()
@@ -166,6 +167,11 @@ class ControlPlane:
         pods = runtime.informers.watch(core_v1.POD)
         kubelet = simulated_kubelet.SimulatedKubelet(client, pods, simulated, self._clock)
         parts.create_task(kubelet.run(), name="simulated nodes")
+
+    async def _default_account(self, served: server.Server) -> None:
+        """Without it a pod could not be created yet."""
+        while served.core.objects.get("serviceaccounts", "default", "default") is None:
+            await self._clock.sleep(NODES_POLL_SECONDS)
 
     async def _nodes_ready(self, informers: Informers, count: int, since: datetime) -> None:
         """Wait until that many nodes are Ready and have reported since then, or NODES_SECONDS_MAX."""

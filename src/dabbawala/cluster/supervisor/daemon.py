@@ -89,33 +89,46 @@ class Progress:
             self._fd = None
 
 
-def start(paths: Paths, command: list[str], heard: Callable[[dict[str, Any]], None]) -> None:
-    """Start the control plane and wait until it says "ready". Raises StartFailed with its reason."""
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A control plane on its way up. `log_offset`: where its part of the log begins."""
+
+    process: subprocess.Popen[bytes]
+    progress_fd: int
+    log_offset: int
+
+
+def launch(paths: Paths, command: list[str]) -> Launch:
+    """Start the control plane as a process of its own."""
     reading, writing = os.pipe()
-    log = (paths.logs / "control-plane.log").open("ab")
-    offset = log.tell()
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dabbawala.cli.main", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(writing,),
-            start_new_session=True,
-            env={**os.environ, PROGRESS_FD: str(writing)},
-        )
-    finally:
-        os.close(writing)
-        log.close()
+    with (paths.logs / "control-plane.log").open("ab") as log:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dabbawala.cli.main", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(writing,),
+                start_new_session=True,
+                env={**os.environ, PROGRESS_FD: str(writing)},
+            )
+        finally:
+            os.close(writing)
+        return Launch(process, reading, log.tell())
+
+
+def follow(launched: Launch, paths: Paths, heard: Callable[[dict[str, Any]], None]) -> None:
+    """Wait until it says "ready". Raises StartFailed with its reason."""
     reason = ""
-    for event in _events(reading):
+    for event in _events(launched.progress_fd):
         heard(event)
         if event["event"] == "ready":
             return
         if event["event"] == "failed":
             reason = str(event.get("reason", ""))
-    status = process.wait()
-    raise StartFailed(reason or f"it ended with status {status}; the log's last lines:\n{_tail(paths, offset)}")
+    status = launched.process.wait()
+    last = _tail(paths, launched.log_offset)
+    raise StartFailed(reason or f"it ended with status {status}; the log's last lines:\n{last}")
 
 
 def _events(fd: int) -> Iterator[dict[str, Any]]:

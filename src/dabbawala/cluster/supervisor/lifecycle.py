@@ -27,11 +27,25 @@ async def up(
     paths.make()
     options.write(chosen(paths, wanted), paths.options)
     command = ["control-plane", "--name", paths.name, "--data-dir", str(paths.data)]
-    await asyncio.to_thread(daemon.start, paths, command, heard)
+    await _start(paths, command, heard)
     record = daemon.read(paths)
     if record is None:
         raise daemon.StartFailed("the control plane ended right after it was ready; `dabba logs` says why")
     return record
+
+
+async def _start(paths: Paths, command: list[str], heard: Callable[[dict[str, Any]], None]) -> None:
+    """Start the control plane. Whoever loses patience (Ctrl-C) finds everything as it was before."""
+    outlived = HolderClient(paths.run).running()
+    launched = daemon.launch(paths, command)
+    try:
+        await asyncio.to_thread(daemon.follow, launched, paths, heard)
+    except asyncio.CancelledError:
+        launched.process.terminate()
+        await asyncio.to_thread(launched.process.wait)
+        if not outlived:
+            await down(paths)
+        raise
 
 
 def chosen(paths: Paths, wanted: dict[str, Any]) -> Options:
@@ -60,4 +74,5 @@ async def down(paths: Paths) -> bool:
     ran = holder.running()
     if paths.run.exists():
         await holder.stop()
+        shutil.rmtree(paths.run, ignore_errors=True)
     return record is not None or ran

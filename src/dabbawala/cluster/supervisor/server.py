@@ -62,7 +62,7 @@ async def start(paths: Paths, options: Options, clock: Clock, build: str, cleanu
     except StoreError as error:
         raise CannotServe(str(error)) from error
     cleanup.push_async_callback(store.close)
-    core = Core(store, KindSet(kinds.KINDS), clock)
+    core = Core(store, KindSet(kinds.KINDS), clock, service_accounts_required=True)
     audit = AuditLog(paths.logs / "audit.log", clock, core.new_uid)
     audit.start()
     cleanup.callback(audit.close)
