@@ -126,3 +126,15 @@ def referenced(situation: Situation, item: Set) -> Blocker | None:
         if (piece.get("labels") or {}).get(keys.HASH) == item.hash:
             return Blocker("StillReferenced", f"subset {piece.get('name')} still selects ReplicaSet {item.name}")
     return acceptance.route_blocker(rule, situation.rollout, situation.now)
+
+
+def shared(situation: Situation, item: Set) -> Blocker | None:
+    """Why the set's pods may be all that stands behind a Service that selects every revision."""
+    count = spec.replicas(situation.rollout)
+    if any(other.available >= count for other in situation.sets.all if other.name != item.name):
+        return None
+    for service in situation.world.services.values():
+        if not selector_hash(service):
+            text = f"Service {meta.name(service)} selects every revision, and no other set is fully available"
+            return Blocker("StillReferenced", text)
+    return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dabbawala.rollout import (
     analysis_runs,
     attachment,
+    counting,
     metadata,
     pauses,
     promotion,
@@ -52,7 +53,7 @@ def doors(draft: Draft, traffic: Traffic) -> None:
         return
     attachment.point(draft, "stable", stable, full=count)
     attachment.point_subset(draft, "stable", stable)
-    target = _canary_target(draft, stable)
+    target = _canary_target(draft, traffic, stable)
     if target is None:
         return
     if not _may_leave(draft, traffic, target):
@@ -62,16 +63,17 @@ def doors(draft: Draft, traffic: Traffic) -> None:
     attachment.point_subset(draft, "canary", target)
 
 
-def _canary_target(draft: Draft, stable: Set) -> Set | None:
-    """None leaves the door where it is."""
+def _canary_target(draft: Draft, traffic: Traffic, stable: Set) -> Set | None:
+    """The stable set while the step wants no canary pods. None leaves the door where it is."""
     situation = draft.situation
     rollout, new = situation.rollout, situation.sets.new
     if new is None or not situation.sets.two_sided or state.is_aborted(rollout):
         return stable
-    if new.available > 0:
+    if new.available > 0 and counting.desired(situation, traffic.seen).canary > 0:
         return new
     current = attachment.door_hash(situation, "canary")
-    return None if current in (new.hash, stable.hash, "", None) else stable
+    wanted = counting.desired(situation, traffic.seen).canary > 0
+    return None if current in (stable.hash, "", None) or (wanted and current == new.hash) else stable
 
 
 def _may_leave(draft: Draft, traffic: Traffic, target: Set) -> bool:

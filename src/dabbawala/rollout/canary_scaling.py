@@ -57,7 +57,13 @@ def _routed(draft: Draft, traffic: Traffic) -> None:
 def _canary_target(draft: Draft, traffic: Traffic, new: Set, count: int) -> int:
     if state.is_aborted(draft.situation.rollout) and not (spec.is_dynamic(draft.situation.rollout) and traffic.seen):
         return aborted_target(draft, new, traffic, role="canary")
-    return _held(draft, traffic, new, count, of_canary=True)
+    held = _held(draft, traffic, new, count, of_canary=True)
+    if held == 0 and new.spec > 0:
+        blocker = attachment.referenced(draft.situation, new)
+        if blocker is not None:
+            draft.block(blocker.reason, blocker.message, blocker.until)
+            return 1
+    return held
 
 
 def _held(draft: Draft, traffic: Traffic, item: Set, target: int, *, of_canary: bool) -> int:
@@ -81,6 +87,10 @@ def _held(draft: Draft, traffic: Traffic, item: Set, target: int, *, of_canary: 
 def _basic(draft: Draft) -> None:
     situation = draft.situation
     limits, sets = limits_of(situation), situation.sets
+    unseen = next((item.name for item in sets.all if not item.is_observed), "")
+    if unseen:
+        draft.block("NotObserved", f"ReplicaSet {unseen} has not been acted upon at its present size")
+        return
     new = sets.new.side if sets.new is not None else NO_SIDE
     stable = sets.stable.side if sets.stable is not None and sets.two_sided else NO_SIDE
     counts = counting.desired(situation, 0)

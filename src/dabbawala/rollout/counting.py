@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dabbawala.rollout import spec, weights
+from dabbawala.rollout import attachment, spec, weights
 from dabbawala.rollout.draft import Blocker
 from dabbawala.rollout.observed import Situation
 from dabbawala.rollout.sets import Set
@@ -46,10 +46,17 @@ def blocker(situation: Situation, seen_weight: int) -> Blocker | None:
 
 
 def _basic_blocker(situation: Situation, stable: Set, counts: Counts) -> Blocker | None:
-    if stable.spec != counts.stable or stable.replicas != counts.stable:
-        text = f"ReplicaSet {stable.name} has {stable.replicas} pods on its way to {counts.stable}"
+    wanted = counts.stable if counts.stable else min(stable.spec, _held_for_its_service(situation, stable))
+    if stable.spec != wanted or stable.replicas != wanted:
+        text = f"ReplicaSet {stable.name} has {stable.replicas} pods on its way to {wanted}"
         return Blocker("StableNotReady", text)
     left = [item.name for item in situation.sets.others if item.available]
     if left:
         return Blocker("OldPodsLeft", f"ReplicaSet {left[0]} still has pods")
     return None
+
+
+def _held_for_its_service(situation: Situation, stable: Set) -> int:
+    """The pod that a set keeps for as long as a Service selects it, where a surge leaves room for it."""
+    surge, _ = spec.surge_and_unavailable(situation.rollout)
+    return 1 if surge > 0 and attachment.referenced(situation, stable) is not None else 0

@@ -79,8 +79,18 @@ def settle(draft: Draft) -> None:
         back_to_start(draft)
         clear(draft)
     else:
+        if draft.status.pop("abortedAt", None):
+            _start_afresh(draft)
         draft.status.pop("abort", None)
-        draft.status.pop("abortedAt", None)
+
+
+def _start_afresh(draft: Draft) -> None:
+    """A retry: verdicts of the aborted try are forgotten, so that new runs decide."""
+    if spec.blue_green(draft.situation.rollout) is not None:
+        gone = dict.fromkeys(("prePromotionAnalysisRunStatus", "postPromotionAnalysisRunStatus"))
+        draft.put("blueGreen", scaleUpPreviewCheckPoint=None, **gone)
+    else:
+        draft.put("canary", currentStepAnalysisRunStatus=None, currentBackgroundAnalysisRunStatus=None)
 
 
 def back_to_start(draft: Draft) -> None:

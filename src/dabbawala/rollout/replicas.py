@@ -13,10 +13,11 @@ from dabbawala.rollout.weights import Counts
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A set's pods: as asked for, and available."""
+    """A set's pods: as asked for, available, and there (which is more than asked for while a set shrinks)."""
 
     spec: int
     available: int
+    there: int = 0
 
     def counted(self, *, by_spec: bool) -> int:
         """What this side is sure to contribute. One that is shrinking already counts only what will remain."""
@@ -59,7 +60,7 @@ def move(target: Counts, canary: Side, stable: Side, others: Sequence[Side], lim
 
 
 def _grow(target: Counts, canary: Side, stable: Side, others: Sequence[Side], limits: Limits) -> Counts:
-    budget = limits.most - canary.spec - stable.spec - sum(side.spec for side in others)
+    budget = limits.most - sum(max(side.spec, side.there) for side in (canary, stable, *others))
     more_stable = max(0, min(target.stable - stable.spec, budget))
     more_canary = max(0, min(target.canary - canary.spec, budget - more_stable))
     return Counts(canary.spec + more_canary, stable.spec + more_stable)

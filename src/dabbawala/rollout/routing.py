@@ -78,9 +78,12 @@ def _retreating(rollout: Object) -> bool:
 
 
 def _before(situation: Situation, now: Traffic) -> int:
-    """Counts are not reached: the previous step's weight, but never a retreat of a canary that is merely growing."""
+    """Counts are not reached: the previous step's weight, but never a retreat of a canary that is merely growing.
+    A step that lowers the weight does so first, for the pods follow the traffic."""
     previous, current = weights.previous_weight(situation.rollout), weights.set_weight(situation.rollout)
-    return now.seen if previous <= now.seen <= current else previous
+    if current <= now.seen:
+        return current
+    return previous if now.seen < previous < current else now.seen
 
 
 def _stepping_back(situation: Situation, now: Traffic) -> int:

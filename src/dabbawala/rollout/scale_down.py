@@ -20,7 +20,7 @@ def retire(draft: Draft, traffic: Traffic) -> None:
     for item in reversed(situation.sets.others):
         if item.spec == 0:
             continue
-        blocker = attachment.referenced(situation, item)
+        blocker = attachment.referenced(situation, item) or attachment.shared(situation, item)
         if blocker is not None or draft.routed or not traffic.settled:
             text = blocker.message if blocker is not None else "a route change is on its way"
             draft.block("StillReferenced", f"ReplicaSet {item.name} stays: {text}", blocker.until if blocker else None)

@@ -30,7 +30,13 @@ class Set:
 
     @property
     def side(self) -> Side:
-        return Side(self.spec, self.available)
+        return Side(self.spec, self.available, self.replicas)
+
+    @property
+    def is_observed(self) -> bool:
+        """Its own controller has acted on its present size; until then its counts are of an older one."""
+        seen = (self.object.get("status") or {}).get("observedGeneration")
+        return seen is None or int(seen) >= meta.generation(self.object)
 
 
 NO_SIDE = Side(0, 0)
