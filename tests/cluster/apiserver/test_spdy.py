@@ -1,4 +1,4 @@
-"""SPDY/3.1: frames in any cut, the dictionary, streams, and flow control with peers that know it and peers that do not."""
+"""SPDY/3.1: frames in any cut, the dictionary, streams, flow control with peers that know it and peers that do not."""
 
 from __future__ import annotations
 

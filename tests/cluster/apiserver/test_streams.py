@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import re
+import struct
+import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -134,6 +137,44 @@ async def test_a_command_that_does_not_exist_is_an_error_with_its_name(
     code, _, err = await cluster.kubectl("exec", "web", "--", "no-such-program", **protocol)
     assert code != 0
     assert "no-such-program" in err
+
+
+@pytest.mark.parametrize("protocol", [WEBSOCKET, SPDY], ids=["websocket", "spdy"])
+async def test_an_interactive_shell_has_a_terminal_of_the_users_size(
+    cluster: Cluster, protocol: dict[str, str]
+) -> None:
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
+    process = await asyncio.create_subprocess_exec(
+        str(cluster.binary), "exec", "-it", "web", "--", "sh", stdin=theirs, stdout=theirs, stderr=theirs,
+        env={"HOME": str(cluster.home), "KUBECONFIG": str(cluster.config), "TERM": "dumb", **protocol},
+    )  # fmt: skip
+    os.close(theirs)
+    os.write(ours, b"tty; stty size; exit 5\n")
+    seen = bytearray()
+
+    def gather() -> None:
+        try:
+            while data := os.read(ours, 4096):
+                seen.extend(data)
+        except OSError:
+            return
+
+    await asyncio.wait_for(asyncio.to_thread(gather), 20)
+    os.close(ours)
+    assert await process.wait() == 5, seen
+    assert b"/dev/pts/" in seen
+    assert b"33 99" in seen, seen
+
+
+async def test_run_with_input_and_remove_gives_back_what_the_program_says(cluster: Cluster) -> None:
+    overrides = '{"spec":{"nodeName":"node-1"}}'
+    code, out, err = await cluster.kubectl(
+        "run", "once", "-i", "--rm", "--image=shell:v1", "--restart=Never", f"--overrides={overrides}", "--quiet",
+        "--", "read line; echo got $line", stdin=b"words\n",
+    )  # fmt: skip
+    assert code == 0, err
+    assert b"got words" in out
 
 
 async def test_exec_refuses_what_is_not_there_with_a_status(cluster: Cluster) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dabbawala.api import core_v1
+from dabbawala.api import core_v1, node_v1
 from tests.cluster.kubelet.node_world import NodeWorld, is_ready, main_status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -91,6 +91,41 @@ async def test_a_program_that_ignores_the_signal_is_killed_after_its_grace(world
     await world.client.delete(core_v1.POD, "stubborn", "default")
     await world.gone("stubborn")
     assert 0.5 < asyncio.get_running_loop().time() - began < 5
+
+
+async def test_hooks_run_after_the_start_and_a_failing_one_kills(world: NodeWorld) -> None:
+    hook = {"postStart": {"exec": {"command": ["sh", "-c", "echo hooked > /tmp/hook"]}}}
+    await world.run("hooked", "until test -f /tmp/hook; do sleep 0.05; done; cat /tmp/hook; exec sleep 600",
+                    lifecycle=hook)  # fmt: skip
+    await world.ready("hooked")
+    async with asyncio.timeout(5):
+        while (await world.logs("hooked")).strip() != "hooked":
+            await asyncio.sleep(0.02)
+    hook = {"postStart": {"exec": {"command": ["sh", "-c", "echo why; exit 1"]}}}
+    await world.run("unhooked", "exec sleep 600", lifecycle=hook, terminationGracePeriodSeconds=1)
+    await world.until("unhooked", lambda pod: main_status(pod)["restartCount"] >= 1)
+    assert "why" in await _events_of(world, "unhooked", "FailedPostStartHook")
+
+
+async def test_a_pod_past_its_deadline_is_ended_with_the_reason(world: NodeWorld) -> None:
+    await world.run("late", "exec sleep 600", activeDeadlineSeconds=1, terminationGracePeriodSeconds=1)
+    pod = await world.ended("late")
+    assert (pod["status"]["phase"], pod["status"]["reason"]) == ("Failed", "DeadlineExceeded")
+
+
+async def test_the_last_log_lines_stand_in_for_a_message(world: NodeWorld) -> None:
+    await world.run("words", "echo first; echo it broke; exit 1", restartPolicy="Never",
+                    terminationMessagePolicy="FallbackToLogsOnError")  # fmt: skip
+    assert main_status(await world.ended("words"))["state"]["terminated"]["message"].endswith("it broke\n")
+
+
+async def test_a_simulated_pod_runs_beside_the_real_ones(world: NodeWorld) -> None:
+    await world.client.create(node_v1.RUNTIME_CLASS, {"metadata": {"name": "simulated"}, "handler": "simulated"})
+    await world.create("paper", {"runtimeClassName": "simulated", "containers": [{"name": "main", "image": "any:v1"}]})
+    pod = await world.ready("paper")
+    assert main_status(pod)["containerID"].startswith("simulated://")
+    await world.client.delete(core_v1.POD, "paper", "default")
+    await world.gone("paper")
 
 
 async def test_a_failed_liveness_probe_restarts_the_container(world: NodeWorld) -> None:
@@ -283,5 +318,7 @@ async def test_a_sandbox_that_dies_is_made_again(world: NodeWorld) -> None:
     await world.run("phoenix", "exec sleep 600")
     pod = await world.ready("phoenix")
     await world.holder.remove_pod(pod["metadata"]["uid"])
-    (world.folder / "data/nodes/node-1/pods" / pod["metadata"]["uid"] / "state").touch()
+    agent = world.node.agent if world.node is not None else None
+    assert agent is not None
+    agent.look_again()
     await world.until("phoenix", lambda pod: main_status(pod)["restartCount"] >= 1 and is_ready(pod))

@@ -2,16 +2,15 @@
 
 Pods come from a watch on those bound to this node. Sandboxes of an earlier agent are found at the runtime and taken
 over; those whose pod is gone are removed. Pods of the RuntimeClass `simulated` are run on paper. A worker is looked at
-when its pod changes, when a container of it has ended (its shim writes a record, seen by the time stamp of a
-directory), when a probe or hook has news, and when its plan asked for it.
+when its pod changes, when a container of it has ended (its shim writes a record, seen by inotify), when a probe or hook
+has news, and when its plan asked for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from typing import Any
 
 from dabbawala.api import core_v1
@@ -22,6 +21,7 @@ from dabbawala.apimachinery.status import StatusError
 from dabbawala.client.client import Client, ObjectList, WatchEvent
 from dabbawala.cluster.kubelet import admission, pod_spec
 from dabbawala.cluster.kubelet import node as nodes
+from dabbawala.cluster.kubelet.exit_watch import ExitWatch
 from dabbawala.cluster.kubelet.heartbeat import Heartbeat
 from dabbawala.cluster.kubelet.node_parts import NodeParts
 from dabbawala.cluster.kubelet.runtimes.runtime import RuntimeFailure
@@ -34,11 +34,8 @@ from dabbawala.reconcile.queue import WorkQueue
 
 log = logging.getLogger("dabbawala.kubelet")
 
-EXIT_WATCH_SECONDS = 0.05
-SETTLED_SECONDS = 0.2
-"""A record this young may be followed by another within one tick of the file system's clock: look again."""
-
 RESYNC_SECONDS = 15.0
+BLIND_SECONDS = 1.0
 REFRESH_SECONDS = 10.0
 """How often volumes made of ConfigMaps, Secrets and tokens are brought up to date (upstream: up to about a minute)."""
 
@@ -86,7 +83,7 @@ class Agent:
         )  # fmt: skip
         self._sandboxes: dict[str, PodStatus] = {}
         self._done: dict[ObjectKey, str] = {}
-        self._stamps: dict[ObjectKey, int] = {}
+        self._exits = ExitWatch(self._heard)
 
     async def run(self) -> None:
         try:
@@ -96,17 +93,22 @@ class Agent:
                 await self._pods.filled()
                 await self._adopt()
                 tasks.create_task(self._heartbeat.run())
+                self._exits.begin()
                 self._pods.listen(self)
                 tasks.create_task(self._simulated.run(), name="simulated pods")
-                tasks.create_task(self._watch_exits())
                 tasks.create_task(self._resync())
                 tasks.create_task(self._refresh_volumes())
                 while True:
                     key = await self._queue.get()
                     tasks.create_task(self._work(key), name=f"pod {key}")
         finally:
+            self._exits.close()
             for worker in self.workers.values():
                 worker.close()
+
+    def look_again(self) -> None:
+        """Ask the runtime about every pod, soon."""
+        self._heard(None)
 
     def worker(self, namespace: str, name: str) -> PodWorker | None:
         return self.workers.get(ObjectKey(namespace, name))
@@ -141,10 +143,12 @@ class Agent:
 
     async def _work(self, key: ObjectKey) -> None:
         try:
-            self._meet(key)
+            await self._meet(key)
             worker = self.workers.get(key)
             if worker is not None:
                 wait = await worker.step()
+                if worker.state.memory.sandbox is not None:
+                    self._listen_to(key, worker)
                 self._after(key, worker, wait)
             self._queue.succeed(key)
         except (StatusError, RuntimeFailure, OSError) as failed:
@@ -155,17 +159,22 @@ class Agent:
         finally:
             self._queue.done(key)
 
+    def _listen_to(self, key: ObjectKey, worker: PodWorker) -> None:
+        """From the first sandbox on. What ended before anybody listened is found by one more look."""
+        if not self._exits.knows(key) and self._exits.add(key, self.parts.files.state(worker.state.uid)):
+            self._heard(key)
+
     def _after(self, key: ObjectKey, worker: PodWorker, wait: float | None) -> None:
         if worker.state.finished:
             self._done[key] = worker.state.uid
             del self.workers[key]
-            self._stamps.pop(key, None)
+            self._exits.remove(key)
             # A namesake made while this one was ending has been waiting for its turn.
             self._queue.add(key)
         elif wait is not None:
             self._queue.add_after(key, wait)
 
-    def _meet(self, key: ObjectKey) -> None:
+    async def _meet(self, key: ObjectKey) -> None:
         """Bring the worker up to date with the cache; make one for a pod that is new here."""
         pod, worker = self._pods.cache.get(key), self.workers.get(key)
         if worker is not None:
@@ -177,53 +186,48 @@ class Agent:
             self._done.pop(key, None)
         elif self._done.get(key) != meta.uid(pod):
             self._done.pop(key, None)
-            self.workers[key] = self._new_worker(pod)
+            node = await self._node_for(pod)
+            self.workers[key] = self._new_worker(pod, node)
 
-    def _new_worker(self, pod: Object) -> PodWorker:
+    async def _node_for(self, pod: Object) -> Object:
+        """This node as the scheduler saw it: labels given since the start are asked for when the pod wants them."""
+        identity = self.parts.identity
+        node: Object = {"metadata": {"labels": nodes.node_labels(identity)}}
+        if admission.refuse_selector(pod, node) is None:
+            return node
+        return await self.parts.client.get(core_v1.NODE, identity.name)
+
+    def _new_worker(self, pod: Object, node: Object) -> PodWorker:
         sandbox = self._sandboxes.pop(meta.uid(pod), None)
         worker = PodWorker(pod, self.parts, sandbox)
         if sandbox is None and not pod_spec.is_terminal(pod) and not pod_spec.status(pod).get("startTime"):
-            worker.state.memory.rejected = self._refusal(pod)
+            worker.state.memory.rejected = self._refusal(pod, node)
         return worker
 
-    def _refusal(self, pod: Mapping[str, Any]) -> tuple[str, str] | None:
+    def _refusal(self, pod: Mapping[str, Any], node: Object) -> tuple[str, str] | None:
         """Why this node does not take the pod, if it does not."""
         used = admission.Usage()
         for worker in self.workers.values():
             if not pod_spec.is_terminal(worker.state.pod) and worker.state.memory.rejected is None:
                 used += admission.usage(worker.state.pod)
-        node = {"metadata": {"labels": nodes.node_labels(self.parts.identity)}}
         return admission.refuse_selector(pod, node) or admission.refuse_resources(
             admission.usage(pod), used, self.parts.identity.machine
         )
 
     # --- what the runtime has to say ---------------------------------------------------------------------------
 
-    async def _watch_exits(self) -> None:
-        while True:
-            for key, worker in self.workers.items():
-                if worker.state.memory.sandbox is not None and self._has_news(key, worker):
-                    worker.state.stale = True
-                    self._queue.add(key)
-            await self.parts.clock.sleep(EXIT_WATCH_SECONDS)
-
-    def _has_news(self, key: ObjectKey, worker: PodWorker) -> bool:
-        try:
-            stamp = os.stat(self.parts.files.state(worker.state.uid)).st_mtime_ns
-        except FileNotFoundError:
-            return False
-        young = self.parts.clock.now().timestamp() - stamp / 1e9 < SETTLED_SECONDS
-        news = young or self._stamps.get(key) != stamp
-        self._stamps[key] = stamp
-        return news
+    def _heard(self, key: Hashable | None) -> None:
+        """A record was written; None: some were, nobody knows whose."""
+        for known, worker in self.workers.items():
+            if key is None or key == known:
+                worker.state.stale = True
+                self._queue.add(known)
 
     async def _resync(self) -> None:
         """Look at every pod now and then, in case a sign was missed: a shim that died says nothing."""
         while True:
-            await self.parts.clock.sleep(RESYNC_SECONDS)
-            for key, worker in self.workers.items():
-                worker.state.stale = True
-                self._queue.add(key)
+            await self.parts.clock.sleep(RESYNC_SECONDS if self._exits.available else BLIND_SECONDS)
+            self.look_again()
 
     async def _refresh_volumes(self) -> None:
         while True:

@@ -28,6 +28,7 @@ from dabbawala.cluster.kubelet.actions import (
     StartContainer,
 )  # fmt: skip
 from dabbawala.cluster.kubelet.addresses import NoAddress
+from dabbawala.cluster.kubelet.environment import ConfigError
 from dabbawala.cluster.kubelet.hook_runs import HookRuns
 from dabbawala.cluster.kubelet.observed import HookState, ImageState, Stop, Volumes, Waiting
 from dabbawala.cluster.kubelet.pod_state import PodState
@@ -118,7 +119,7 @@ class Carrier:
             await parts.runtime.create(launch.sandbox(self._state.pod, parts.identity.name, address, str(state)))
             self._memory.sandbox_failure = None
             self._state.take_in(await parts.runtime.inspect(self._state.uid))
-        except (RuntimeFailure, NoAddress, OSError) as failed:
+        except (RuntimeFailure, ConfigError, NoAddress, OSError) as failed:
             self._memory.sandbox_failure = Waiting("FailedCreatePodSandBox", str(failed), now + RETRY)
             self._state.record("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {failed}")
 

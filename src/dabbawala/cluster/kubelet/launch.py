@@ -59,7 +59,11 @@ def hostname(pod: Mapping[str, Any]) -> str:
 
 
 def sandbox(pod: Mapping[str, Any], node: str, address: str, state_dir: str) -> PodSpec:
+    """Raises ConfigError for a pod that asks to share what belongs to the machine."""
     spec = pod_spec.spec(pod)
+    for field, what in (("hostNetwork", "network"), ("hostPID", "processes"), ("hostIPC", "shared memory")):
+        if spec.get(field):
+            raise ConfigError(f"{field} is not possible here: the pod would share the machine's {what}; leave it out")
     sysctls = {one["name"]: str(one["value"]) for one in pod_spec.security_context(pod).get("sysctls") or ()}
     return PodSpec(
         uid=meta.uid(pod), namespace=meta.namespace(pod), name=meta.name(pod), node=node, address=address,

@@ -39,6 +39,7 @@ class Memory:
     """One pod's memory. `observe` gives the view that plans are made on; its maps are this object's own."""
 
     sandbox: Sandbox | None = None
+    address: str = ""
     runs: dict[str, tuple[Run, ...]] = field(default_factory=dict)
     images: dict[str, ImageState] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
@@ -54,10 +55,14 @@ class Memory:
 
     def observe(self) -> Observed:
         return Observed(
-            sandbox=self.sandbox, runs=self.runs, images=self.images, waiting=self.waiting, health=self.health,
+            sandbox=self.sandbox, address=self.address, runs=self.runs, images=self.images, waiting=self.waiting, health=self.health,
             post_start=self.post_start, stops=self.stops, crashes=self.crashes, volumes=self.volumes,
             sandbox_failure=self.sandbox_failure, gone=self.gone, rejected=self.rejected, published=self.published,
         )  # fmt: skip
+
+    def have_sandbox(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.address = sandbox.ip
 
     def add_run(self, name: str, run: Run) -> None:
         """A new run, or news of the last one (same attempt, same sandbox)."""
@@ -100,7 +105,7 @@ def recall(pod: Mapping[str, Any], now: datetime, *, sandbox_alive: bool) -> Mem
                 memory.add_run(published["name"], run)
             _recall_health(memory, published)
     if sandbox_alive and status.get("podIP"):
-        memory.sandbox = Sandbox(status["podIP"])
+        memory.have_sandbox(Sandbox(status["podIP"]))
         memory.volumes = Volumes(ready=True)
     else:
         memory.lose_sandbox(now)

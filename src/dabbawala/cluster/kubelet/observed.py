@@ -117,12 +117,14 @@ class Volumes:
 class Observed:
     """Everything known of a pod on this node. Maps are by container name, `images` by image name.
 
-    `runs` are oldest first, at most the last two. `crashes` counts starts after an exit in a row; `gone` means the
+    `runs` are oldest first, at most the last two. `address` is
+    that of the last sandbox, also when it is gone. `crashes` counts starts after an exit in a row; `gone` means the
     API server no longer has the pod; `rejected` that this node refused it (reason, message); `published` is the last
     status change sent, which is not sent again to a server that answers without it.
     """
 
     sandbox: Sandbox | None = None
+    address: str = ""
     runs: Mapping[str, tuple[Run, ...]] = field(default_factory=dict)
     images: Mapping[str, ImageState] = field(default_factory=dict)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)

@@ -77,13 +77,16 @@ def plan(pod: Mapping[str, Any], observed: Observed, now: datetime, settings: Se
     """The next actions for the pod. Empty when there is nothing to do until something changes or the time comes."""
     draft = _Draft(pod, observed, now, settings)
     ending = _ending(draft)
-    _publish(draft, ending)
     if ending is not None or observed.gone or meta.is_deleting(pod) or pod_spec.is_terminal(pod):
+        _publish(draft, ending)  # before anything stops, whoever sends requests must hear of it
         _leave(draft)
-    elif phases.is_over(pod, observed):
+        return draft.done()
+    if phases.is_over(pod, observed):
         _wind_down(draft)
     else:
         _run(draft)
+    if not draft.actions:
+        _publish(draft, None)  # what comes of several quick steps is told once
     return draft.done()
 
 

@@ -73,7 +73,7 @@ def compute(
 
 
 def _addresses(status: Object, old: Mapping[str, Any], observed: Observed) -> None:
-    ip = observed.sandbox.ip if observed.sandbox is not None else str(old.get("podIP") or "")
+    ip = observed.address or str(old.get("podIP") or "")
     if ip:
         status["podIP"] = ip
         status["podIPs"] = [{"ip": ip}]

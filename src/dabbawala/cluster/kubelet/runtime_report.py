@@ -15,7 +15,7 @@ def take_in(memory: Memory, report: PodStatus | None, now: datetime) -> None:
         if memory.sandbox is not None:
             memory.lose_sandbox(now)
         return
-    memory.sandbox = Sandbox(report.address, report.alive)
+    memory.have_sandbox(Sandbox(report.address, report.alive))
     for status in sorted(report.containers, key=lambda one: one.attempt):
         if status.state in ("running", "exited"):
             _take_in_run(memory, report.uid, status)

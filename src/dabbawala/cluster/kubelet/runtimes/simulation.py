@@ -90,7 +90,7 @@ class Paper:
             case PrepareVolumes():
                 self._prepare(told)
             case CreateSandbox():
-                memory.sandbox = Sandbox(self.address)
+                memory.have_sandbox(Sandbox(self.address))
             case ResolveImage(image):
                 memory.images[image] = _image(image, memory.images.get(image), now)
             case StartContainer(name, attempt, crashes):
