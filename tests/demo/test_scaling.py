@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from dabbawala.demo import manifests, releases, scaling, workloads
+from dabbawala.demo import manifests, programs, releases, scaling
 
 RULES = scaling.Scaling(replicas=4, preview_replicas=1, time=60, resources=10)
 
 
 def scaled(service: releases.Service, kind: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    found = manifests.read(workloads.folder() / service.folder / "manifests")
+    found = manifests.read(programs.folder() / service.folder / "manifests")
     return [(obj, scaling.scaled(obj, RULES)) for obj in found if obj["kind"] == kind]
 
 
@@ -48,7 +48,7 @@ def test_thresholds_and_counts_stay_and_windows_keep_enough_scrapes() -> None:
 
 def test_only_the_comparison_of_two_counts_gets_room_for_chance() -> None:
     rules = replace(RULES, compared=50)
-    found = manifests.read(workloads.folder() / "catalog" / "manifests")
+    found = manifests.read(programs.folder() / "catalog" / "manifests")
     conditions = {
         metric["name"]: metric["successCondition"]
         for obj in found

@@ -14,7 +14,7 @@ from dabbawala import assembly
 from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.cli.connection import asynchronous
 from dabbawala.cluster.supervisor import daemon, options, paths
-from dabbawala.demo import report, run, workloads
+from dabbawala.demo import programs, report, run
 from dabbawala.demo.view import View
 
 NAME = "demo"
@@ -54,8 +54,8 @@ async def _run(
     where: paths.Paths, plan: run.Plan, view: View
 ) -> tuple[dict[str, object], list[list[dict[str, float]]]]:
     clock = SystemClock()
-    programs = workloads.folder()
-    await workloads.build(assembly.build_image, programs, view.say)
+    folder = programs.folder()
+    await programs.build(assembly.build_image, folder, view.say)
     began = clock.monotonic()
     record = await assembly.up(where, {"nodes": 1, "scrape_seconds": 1.0}, fresh=True, heard=lambda event: None)
     ready = clock.monotonic() - began
@@ -63,7 +63,7 @@ async def _run(
     client = assembly.admin_client(where)
     try:
         started = run.Started(client, "127.0.0.1", ready)
-        demo_run = run.Demo(started, programs, plan, clock, view, began)
+        demo_run = run.Demo(started, folder, plan, clock, view, began)
         return await demo_run.run(), demo_run.rows
     finally:
         await client.close()
