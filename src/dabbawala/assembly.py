@@ -35,7 +35,7 @@ from dabbawala.cluster.controllers.nodelifecycle.controller import NodeLifecycle
 from dabbawala.cluster.controllers.replicaset.controller import ReplicaSetController
 from dabbawala.cluster.controllers.serviceaccount.controller import ServiceAccountController
 from dabbawala.cluster.controllers.volumes.controller import ClaimController, VolumeController
-from dabbawala.cluster.dataplane import mesh_metrics
+from dabbawala.cluster.dataplane import mesh
 from dabbawala.cluster.kubelet.images import build
 from dabbawala.cluster.kubelet.images.dockerfile import BadDockerfile as BadDockerfile
 from dabbawala.cluster.kubelet.images.store import Image, ImageStore
@@ -161,7 +161,7 @@ async def _monitoring(where: Paths, address: str) -> None:
     interval = options.read(where.options).scrape_seconds
     settings = monitoring_process.Settings(address, where.run, interval)
     try:
-        await monitoring_process.Monitoring(client, SystemClock(), settings, mesh_metrics.derive).run()
+        await monitoring_process.Monitoring(client, SystemClock(), settings, mesh.derive).run()
     finally:
         await client.close()
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dabbawala.cluster.dataplane import mesh_metrics
+from dabbawala.cluster.dataplane import mesh
 from dabbawala.timeseries import exposition
 
 PAGE = """\
@@ -13,7 +13,7 @@ envoy_cluster_upstream_cx_total{envoy_cluster_name="shop_web_80"} 3
 
 
 def test_requests_by_cluster_become_requests_by_destination() -> None:
-    first, second, third = (dict(sample.labels) for sample in mesh_metrics.derive(exposition.parse(PAGE)))
+    first, second, third = (dict(sample.labels) for sample in mesh.derive(exposition.parse(PAGE)))
     assert first["__name__"] == "istio_requests_total"
     assert first["destination_service"] == "web.shop.svc.cluster.local"
     assert (first["destination_version"], first["response_code"]) == ("v2", "200")
@@ -22,4 +22,4 @@ def test_requests_by_cluster_become_requests_by_destination() -> None:
 
 
 def test_the_values_are_those_of_envoy() -> None:
-    assert [sample.value for sample in mesh_metrics.derive(exposition.parse(PAGE))] == [7.0, 1.0, 4.0]
+    assert [sample.value for sample in mesh.derive(exposition.parse(PAGE))] == [7.0, 1.0, 4.0]
