@@ -58,10 +58,6 @@ class VirtualClock:
         heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), wake))
         await wake
 
-    def next_deadline(self) -> float | None:
-        """Monotonic seconds of the earliest sleeper, or None when nobody sleeps."""
-        return self._sleepers[0][0] if self._sleepers else None
-
     def advance(self, seconds: float) -> None:
         """Move time forward and wake everyone whose deadline has passed."""
         self._elapsed += seconds

@@ -118,10 +118,6 @@ def child(node: Schema | None, key: str) -> Schema | None:
     return None if node is None else node.at(key)
 
 
-def items_of(node: Schema | None) -> Schema | None:
-    return None if node is None else node.items
-
-
 def element(item: Any, node: Schema, index: int) -> str:
     """The path element of an item of an associative list; its index where it lacks all of its keys."""
     if node.list_type == "set":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -113,17 +112,3 @@ def _closing(answer: aiohttp.ClientResponse) -> Callable[[], Awaitable[None]]:
 def over_socket(socket: Path, token_file: Path) -> HTTPTransport:
     """To the API server of this machine, as the component whose token it is."""
     return HTTPTransport(Connection(server="http://localhost", socket=socket, token_file=token_file))
-
-
-async def wait_until_reachable(transport: HTTPTransport, seconds: float) -> bool:
-    """True as soon as the server answers anything."""
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                try:
-                    await (await transport.request("GET", "/livez")).read()
-                    return True
-                except ServiceUnavailable:
-                    await asyncio.sleep(0.02)
-    except TimeoutError:
-        return False

@@ -44,9 +44,6 @@ class KindSet:
         """Any version of `deployments.apps`; the declared order decides."""
         return next((kind for kind in self.all() if kind.resource == resource), None)
 
-    def has_group_version(self, group: str, version: str) -> bool:
-        return any(kind.group == group and kind.version == version for kind in self.all())
-
     def set_custom(self, kinds: Iterable[Kind]) -> None:
         """Replace the custom kinds and tell the listeners. A declared kind wins over a custom namesake."""
         self._custom = tuple(kinds)

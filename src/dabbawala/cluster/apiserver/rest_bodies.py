@@ -12,7 +12,6 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver import objects, response
 from dabbawala.cluster.apiserver.core import Call
 from dabbawala.cluster.apiserver.response import Response
-from dabbawala.cluster.store.entry import Entry
 
 _JSON = ("", "application/json", "*/*", "text/plain")
 _YAML = ("application/yaml", "application/x-yaml", "text/yaml")
@@ -91,7 +90,3 @@ def answer(call: Call, body: bytes, code: int = 200) -> Response:
     if form is None:
         return response.json_bytes(body, code)
     return Response(code, form.one(body), {"content-type": form.content_type})
-
-
-def answer_entry(call: Call, entry: Entry, code: int = 200) -> Response:
-    return answer(call, entry.body, code)

@@ -60,23 +60,3 @@ def refuse_selector(pod: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[st
     if wanted.items() <= meta.labels(node).items():
         return None
     return "NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
-
-
-def refuse_taints(pod: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Reason and message if the node has a NoExecute taint that the pod does not tolerate."""
-    tolerations = pod_spec.spec(pod).get("tolerations") or ()
-    for taint in (node.get("spec") or {}).get("taints") or ():
-        if taint.get("effect") == "NoExecute" and not any(_tolerates(one, taint) for one in tolerations):
-            message = f"Predicate TaintToleration failed: node(s) had untolerated taint {taint.get('key')}"
-            return "TaintToleration", message
-    return None
-
-
-def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
-    if toleration.get("effect") not in (None, "", taint.get("effect")):
-        return False
-    if not toleration.get("key"):
-        return toleration.get("operator") == "Exists"
-    if toleration["key"] != taint.get("key"):
-        return False
-    return toleration.get("operator") == "Exists" or (toleration.get("value") or "") == (taint.get("value") or "")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 A, CNAME, SOA, PTR, AAAA, SRV, OPT, ANY = 1, 5, 6, 12, 28, 33, 41, 255
-NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP = 0, 1, 2, 3, 4
+NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 DOMAIN = "cluster.local"
 HOST_NAME = "host.dabbawala.internal"
 HOST_ADDRESS = "169.254.10.42"

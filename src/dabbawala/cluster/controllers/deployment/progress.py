@@ -14,7 +14,6 @@ from dabbawala.cluster.controllers.deployment import revisions, scaling
 
 AVAILABLE, PROGRESSING, REPLICA_FAILURE = "Available", "Progressing", "ReplicaFailure"
 NEW_CREATED = "NewReplicaSetCreated"
-NEW_FOUND = "FoundNewReplicaSet"
 UPDATED = "ReplicaSetUpdated"
 COMPLETE = "NewReplicaSetAvailable"
 TIMED_OUT = "ProgressDeadlineExceeded"
