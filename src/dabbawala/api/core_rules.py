@@ -67,7 +67,7 @@ def node(new: Object, old: Object | None) -> Errors:
         seen.add(pair)
     before = ((old or {}).get("spec") or {}).get("podCIDR")
     if before and spec.get("podCIDR") != before:
-        yield status.forbidden("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid")
+        yield status.forbidden("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid')
 
 
 def config_map(new: Object, old: Object | None) -> Errors:
@@ -151,5 +151,3 @@ def event(new: Object, old: Object | None) -> Errors:
         yield status.invalid("involvedObject.namespace", about, "does not match event.namespace")
     if not about and home not in ("default", "", "kube-system"):
         yield status.invalid("involvedObject.namespace", about, "does not match event.namespace")
-
-

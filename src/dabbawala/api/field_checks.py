@@ -25,8 +25,6 @@ def shown(value: object) -> str:
     return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS).decode()
 
 
-
-
 def invalid_json(path: str, value: object, message: str) -> FieldError:
     return FieldError(path, "FieldValueInvalid", f"Invalid value: {shown(value)}: {message}")
 

@@ -99,6 +99,4 @@ def _owners(obj: Object) -> Iterator[FieldError]:
                 yield status.invalid(f"{path}.{field}", owner.get(field) or "", f"{field} must not be empty")
         controllers += bool(owner.get("controller"))
     if controllers > 1:
-        yield status.invalid(
-            "metadata.ownerReferences", "", "Only one reference can have Controller set to true."
-        )
+        yield status.invalid("metadata.ownerReferences", "", "Only one reference can have Controller set to true.")

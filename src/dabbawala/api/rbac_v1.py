@@ -9,8 +9,13 @@ GROUP = "rbac.authorization.k8s.io"
 _SCHEMA = "io.k8s.api.rbac.v1."
 
 ROLE = Kind(
-    group=GROUP, version="v1", kind="Role", plural="roles", schema=_SCHEMA + "Role",
-    columns=workload_columns.ROLE, default=rbac_rules.default_role,
+    group=GROUP,
+    version="v1",
+    kind="Role",
+    plural="roles",
+    schema=_SCHEMA + "Role",
+    columns=workload_columns.ROLE,
+    default=rbac_rules.default_role,
     validate=object_meta.validate(rbac_rules.role, name=names.path_segment),
 )
 ROLE_BINDING = Kind(

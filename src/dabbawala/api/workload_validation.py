@@ -148,8 +148,6 @@ def _job_update(new: Object, old: Object) -> Errors:
             yield check.invalid_json(f"spec.{field}", new.get(field), "field is immutable")
 
 
-
-
 def pod_disruption_budget(new: Object, old: Object | None) -> list[FieldError]:
     spec = new.get("spec") or {}
     wrong = list(check.label_selector(spec.get("selector"), "spec.selector"))
