@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx_ws
+import kr8s
 import kubernetes
 import kubernetes.stream
 import pytest
@@ -20,7 +22,7 @@ import yaml
 from kubernetes.stream import portforward
 
 from dabbawala.api import core_v1, discovery_v1
-from dabbawala.cluster.apiserver import node_streams
+from dabbawala.cluster.apiserver import node_streams, version
 from dabbawala.cluster.apiserver.core import Core, Plugins
 from dabbawala.cluster.apiserver.discovery import Discovery
 from dabbawala.cluster.apiserver.http import Front
@@ -48,7 +50,8 @@ SERVE = (
 
 
 def _plugins(core: Core) -> Plugins:
-    return Plugins(endpoints=Discovery(core.kinds).endpoints(), subresources=node_streams.handlers(core))
+    endpoints = {**Discovery(core.kinds).endpoints(), "/version": version.endpoint("test", core.clock)}
+    return Plugins(endpoints=endpoints, subresources=node_streams.handlers(core))
 
 
 @pytest.fixture(scope="module")
@@ -330,3 +333,22 @@ async def test_the_python_client_executes_and_forwards(cluster: Cluster) -> None
         return received
 
     assert b"/python none" in await asyncio.to_thread(forward)
+
+
+@pytest.mark.filterwarnings("ignore:Kubernetes version .* is not supported:UserWarning")
+async def test_kr8s_executes_and_forwards(cluster: Cluster) -> None:
+    api = await kr8s.asyncio.api(kubeconfig=str(cluster.config))
+    pod = await kr8s.asyncio.objects.Pod.get("web", namespace="default", api=api)
+    done = await pod.exec(["echo", "from kr8s"])
+    assert (done.returncode, done.stdout) == (0, b"from kr8s\n")
+    async with pod.portforward(8080, local_port=0) as port:
+        assert await _get(port, "/kr8s") == b"/kr8s none"
+
+
+async def test_logs_over_a_websocket_are_plain_messages(cluster: Cluster) -> None:
+    await cluster.world.run("spoken", "echo over the wire", restartPolicy="Never")
+    await cluster.world.ended("spoken")
+    url = f"{cluster.url}/api/v1/namespaces/default/pods/spoken/log"
+    async with httpx_ws.aconnect_ws(url, subprotocols=["binary.k8s.io"]) as socket:
+        assert socket.subprotocol == "binary.k8s.io"
+        assert await socket.receive_bytes() == b"over the wire\n"
