@@ -205,7 +205,7 @@ class Laws:
         alive = {meta.name(pod) for pod in world.store.list(core_v1.POD) if pods.is_ready(pod)}
         answers = {door: bool(self._plane.endpoints.get(door, frozenset()) & alive) for door in doors}
         if all(answers.values()):
-            self._served = True
+            self._served = self._served or bool(state.stable_hash(self._rollout(world)))
         elif self._served:
             lost = [door for door, answered in answers.items() if not answered]
             yield f"a request through {lost} would find nobody (canary weight {self._plane.weight})"

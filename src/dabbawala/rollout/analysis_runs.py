@@ -84,7 +84,7 @@ def _preview_ready(draft: Draft) -> bool:
     from dabbawala.rollout import blue_green as strategy
 
     new, size = draft.situation.sets.new, strategy.preview_size(draft)
-    return new is not None and not draft.scaled and not draft.routed and new.spec == size and new.available >= size
+    return new is not None and not draft.scaled and not draft.routed and new.spec == size and new.sure >= size
 
 
 def _is_updating(draft: Draft) -> bool:

@@ -36,8 +36,8 @@ def point(draft: Draft, role: str, target: Set, *, full: int) -> None:
         return
     current, name = selector_hash(service), meta.name(service)
     need = max(full, 1) if not current else 1
-    if target.available < need and spec.replicas(draft.situation.rollout) > 0:
-        text = f"Service {name} waits for {need} available pods of ReplicaSet {target.name}; it has {target.available}"
+    if target.sure < need and spec.replicas(draft.situation.rollout) > 0:
+        text = f"Service {name} waits for {need} available pods of ReplicaSet {target.name}; it has {target.sure}"
         draft.block("TargetNotAvailable", text)
         return
     body = {
@@ -63,7 +63,7 @@ def point_subset(draft: Draft, role: str, target: Set) -> None:
     if any(act.kind is istio_networking_v1.DESTINATION_RULE for act in written):
         draft.block("DoorJustMoved", f"subset {subset} follows when the other one's change has been seen")
         return
-    if target.available < 1 and spec.replicas(situation.rollout) > 0:
+    if target.sure < 1 and spec.replicas(situation.rollout) > 0:
         draft.block("TargetNotAvailable", f"subset {subset} waits for an available pod of ReplicaSet {target.name}")
         return
     body = {
@@ -131,7 +131,7 @@ def referenced(situation: Situation, item: Set) -> Blocker | None:
 def shared(situation: Situation, item: Set) -> Blocker | None:
     """Why the set's pods may be all that stands behind a Service that selects every revision."""
     count = spec.replicas(situation.rollout)
-    if any(other.available >= count for other in situation.sets.all if other.name != item.name):
+    if any(other.sure >= count for other in situation.sets.all if other.name != item.name):
         return None
     for service in situation.world.services.values():
         if not selector_hash(service):

@@ -49,7 +49,7 @@ def run(draft: Draft) -> None:
 def is_saturated(draft: Draft, item: Set | None) -> bool:
     """Asked for, annotated and available: all at the Rollout's size."""
     count = spec.replicas(draft.situation.rollout)
-    return item is not None and item.spec == count and item.desired == count and item.available == count
+    return item is not None and item.spec == count and item.desired == count and item.sure == count
 
 
 def preview_size(draft: Draft) -> int:
@@ -115,7 +115,7 @@ def _pause(draft: Draft) -> None:
     if new is None or not active or active == new.hash or state.is_aborted(rollout):
         pauses.remove(draft, reasons.BLUE_GREEN_PAUSE)
         return
-    if state.promotes_fully(rollout) or promotion.is_fast_rollback(situation):
+    if _needs_no_judgement(draft):
         pauses.remove(draft, reasons.BLUE_GREEN_PAUSE)
         return
     enabled, seconds = spec.auto_promotion(rollout)
@@ -131,6 +131,13 @@ def _pause(draft: Draft) -> None:
         draft.block(reasons.BLUE_GREEN_PAUSE, "paused until someone promotes: dabba rollout promote")
 
 
+def _needs_no_judgement(draft: Draft) -> bool:
+    """A person has said so, or the target is a set that was judged before and still runs."""
+    rollout = draft.situation.rollout
+    fast = promotion.is_fast_rollback(draft.situation)
+    return fast or state.promotes_fully(rollout) or state.is_fully_promoted(rollout)
+
+
 def _begin_or_end(draft: Draft) -> None:
     if pauses.resumed_by_user(draft):
         pauses.remove(draft, reasons.BLUE_GREEN_PAUSE)
@@ -142,7 +149,7 @@ def _begin_or_end(draft: Draft) -> None:
 
 def _ready_to_pause(draft: Draft, new: Set) -> bool:
     size = preview_size(draft)
-    return not draft.scaled and new.spec == size and new.available >= size and _pre_analysis_passed(draft) is None
+    return not draft.scaled and new.spec == size and new.sure >= size and _pre_analysis_passed(draft) is None
 
 
 def _pre_analysis_passed(draft: Draft) -> Blocker | None:
@@ -166,7 +173,7 @@ def _checkpoint(draft: Draft) -> None:
         return
     enabled, seconds = spec.auto_promotion(rollout)
     waits = not enabled or seconds > 0
-    if not waits and new.available >= preview_size(draft) and _pre_analysis_passed(draft) is None:
+    if not waits and new.sure >= preview_size(draft) and _pre_analysis_passed(draft) is None:
         draft.put("blueGreen", scaleUpPreviewCheckPoint=True)
         draft.look_again()
 
@@ -192,19 +199,16 @@ def _not_held(draft: Draft, new: Set) -> Blocker | None:
 
 
 def _preview_judged(draft: Draft, new: Set) -> Blocker | None:
-    if state.promotes_fully(draft.situation.rollout) or promotion.is_fast_rollback(draft.situation):
-        return None
-    return _pre_analysis_passed(draft)
+    return None if _needs_no_judgement(draft) else _pre_analysis_passed(draft)
 
 
 def _pause_served(draft: Draft, new: Set) -> Blocker | None:
     """The pause asked for has been begun and ended."""
     rollout = draft.situation.rollout
     enabled, seconds = spec.auto_promotion(rollout)
-    if (enabled and not seconds) or not state.active_hash(rollout) or state.promotes_fully(rollout):
+    if (enabled and not seconds) or not state.active_hash(rollout) or _needs_no_judgement(draft):
         return None
-    passed = (draft.status.get("blueGreen") or {}).get("scaleUpPreviewCheckPoint")
-    if passed or promotion.is_fast_rollback(draft.situation):
+    if (draft.status.get("blueGreen") or {}).get("scaleUpPreviewCheckPoint"):
         return None
     return Blocker(reasons.BLUE_GREEN_PAUSE, "the pause before the switch is still to come")
 
@@ -216,7 +220,7 @@ def _preview_settled(draft: Draft, new: Set) -> Blocker | None:
         return None
     if draft.routed:
         return Blocker("DoorJustMoved", "the preview Service was switched just now")
-    return acceptance.service_blocker(draft.situation.world, service, new, max(1, new.available))
+    return acceptance.service_blocker(draft.situation.world, service, new, max(1, new.sure))
 
 
 SWITCH: tuple[Check, ...] = (_scaling_done, _not_held, _preview_judged, _pause_served, _preview_settled)

@@ -69,7 +69,7 @@ def _canary_target(draft: Draft, traffic: Traffic, stable: Set) -> Set | None:
     rollout, new = situation.rollout, situation.sets.new
     if new is None or not situation.sets.two_sided or state.is_aborted(rollout):
         return stable
-    if new.available > 0 and counting.desired(situation, traffic.seen).canary > 0:
+    if new.sure > 0 and counting.desired(situation, traffic.seen).canary > 0:
         return new
     current = attachment.door_hash(situation, "canary")
     wanted = counting.desired(situation, traffic.seen).canary > 0

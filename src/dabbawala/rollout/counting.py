@@ -37,8 +37,8 @@ def blocker(situation: Situation, seen_weight: int) -> Blocker | None:
         return Blocker("NoReplicaSet", "the new ReplicaSet does not exist yet")
     counts = desired(situation, seen_weight)
     need = needed(situation)
-    if new.spec != counts.canary or new.available < need or new.available > counts.canary:
-        text = f"ReplicaSet {new.name} has {new.available} of {need} available pods ({new.spec} asked for)"
+    if new.spec != counts.canary or new.sure < need or new.sure > counts.canary:
+        text = f"ReplicaSet {new.name} has {new.sure} of {need} available pods ({new.spec} asked for)"
         return Blocker("CanaryNotReady", text)
     if situation.sets.two_sided and stable is not None and spec.routing(situation.rollout) is None:
         return _basic_blocker(situation, stable, counts)

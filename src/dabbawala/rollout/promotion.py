@@ -22,8 +22,8 @@ def canary_reason(draft: Draft, traffic: Traffic) -> str:
     if new is None or state.stable_hash(rollout) == new.hash:
         return ""
     if not state.stable_hash(rollout) or situation.sets.stable is None:
-        return "Initial deploy" if new.available >= spec.replicas(rollout) else ""
-    if draft.status.get("abort") or new.available < spec.replicas(rollout):
+        return "Initial deploy" if new.sure >= spec.replicas(rollout) else ""
+    if draft.status.get("abort") or new.sure < spec.replicas(rollout):
         return ""
     if state.promotes_fully(rollout):
         return "Full promotion requested"

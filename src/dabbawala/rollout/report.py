@@ -15,7 +15,7 @@ def counts(draft: Draft) -> None:
         "replicas": sum(item.replicas for item in sets.all),
         "updatedReplicas": sets.new.replicas if sets.new is not None else 0,
         "readyReplicas": sum(item.ready for item in sets.all),
-        "availableReplicas": sum(item.available for item in sets.all),
+        "availableReplicas": sum(item.side.available for item in sets.all),
     }
     status["HPAReplicas"] = status["replicas"]
     chosen = selectors.from_label_selector(rollout["spec"].get("selector"))
@@ -25,7 +25,7 @@ def counts(draft: Draft) -> None:
         status |= {
             "HPAReplicas": active.replicas if active else 0,
             "readyReplicas": active.ready if active else 0,
-            "availableReplicas": active.available if active else 0,
+            "availableReplicas": active.side.available if active else 0,
         }
         if active is not None:
             text = f"{text},{keys.HASH}={active.hash}"

@@ -60,21 +60,16 @@ def _rows(situation: Situation, now: Traffic) -> list[tuple[bool, int]]:
     rollout, sets = situation.rollout, situation.sets
     nothing_to_canary = sets.new is None or not sets.two_sided
     available = sets.new.available if sets.new is not None else 0
-    back = _stepping_back(situation, now) if _retreating(rollout) and spec.is_dynamic(rollout) else 0
+    retreating = state.is_aborted(rollout) or nothing_to_canary
+    back = _stepping_back(situation, now) if retreating and spec.is_dynamic(rollout) else 0
     fully = _ratio(situation) if spec.is_dynamic(rollout) else now.seen
     return [
-        (nothing_to_canary and not spec.is_dynamic(rollout), 0),
-        (_retreating(rollout), back),
-        (nothing_to_canary, 0),
+        (retreating, back),
         (available == 0, 0),
         (state.promotes_fully(rollout), fully),
         (counting.blocker(situation, now.seen) is not None, _before(situation, now)),
         (True, weights.set_weight(rollout)),
     ]
-
-
-def _retreating(rollout: Object) -> bool:
-    return state.is_aborted(rollout)
 
 
 def _before(situation: Situation, now: Traffic) -> int:
@@ -88,9 +83,9 @@ def _before(situation: Situation, now: Traffic) -> int:
 
 def _stepping_back(situation: Situation, now: Traffic) -> int:
     """Down through the earlier weights, each only when the stable set can take the rest; never up again."""
-    stable = situation.sets.stable
+    stable = situation.sets.stable or situation.sets.new
     replicas, maximum = spec.replicas(situation.rollout), spec.max_weight(situation.rollout)
-    available = stable.available if stable is not None else 0
+    available = stable.sure if stable is not None else 0
     lower = {int(step["setWeight"]) for step in spec.steps(situation.rollout) if step.get("setWeight") is not None}
     for candidate in sorted({0, *lower}):
         if candidate < now.seen and available >= weights.of_weight(replicas, maximum - candidate, maximum):
@@ -101,7 +96,7 @@ def _stepping_back(situation: Situation, now: Traffic) -> int:
 def _ratio(situation: Situation) -> int:
     """With dynamic stable scale, a full promotion moves traffic as the new pods become available."""
     new, replicas = situation.sets.new, spec.replicas(situation.rollout)
-    available = new.available if new is not None else 0
+    available = new.sure if new is not None else 0
     return min(available * spec.max_weight(situation.rollout) // max(replicas, 1), spec.max_weight(situation.rollout))
 
 
@@ -165,9 +160,9 @@ def _stable_can_take_the_rest(draft: Draft, now: Traffic, target: int) -> Blocke
         return None
     maximum = spec.max_weight(rollout)
     need = weights.of_weight(spec.replicas(rollout), maximum - target, maximum)
-    if stable.available >= need or (situation.sets.new is not None and situation.sets.new.available == 0):
+    if stable.sure >= need or (situation.sets.new is not None and situation.sets.new.available == 0):
         return None
-    text = f"ReplicaSet {stable.name} has {stable.available} of the {need} available pods for its share of traffic"
+    text = f"ReplicaSet {stable.name} has {stable.sure} of the {need} available pods for its share of traffic"
     return Blocker("StableNotReady", text)
 
 

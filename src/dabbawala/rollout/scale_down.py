@@ -56,7 +56,7 @@ def aborted_target(draft: Draft, new: Set, traffic: Traffic, *, role: str) -> in
     if draft.routed or not traffic.settled or traffic.seen > 0:
         draft.block("RouteNotSettled", f"ReplicaSet {new.name} stays until the route has left it")
         return new.spec
-    if stable.available < spec.replicas(rollout):
+    if stable.sure < spec.replicas(rollout):
         text = f"ReplicaSet {new.name} stays until ReplicaSet {stable.name} is fully available"
         draft.block("StableNotReady", text)
         return new.spec

@@ -30,13 +30,20 @@ class Set:
 
     @property
     def side(self) -> Side:
-        return Side(self.spec, self.available, self.replicas)
+        raw = int((self.object.get("status") or {}).get("availableReplicas") or 0)
+        return Side(self.spec, raw, self.replicas)
 
     @property
     def is_observed(self) -> bool:
         """Its own controller has acted on its present size; until then its counts are of an older one."""
         seen = (self.object.get("status") or {}).get("observedGeneration")
         return seen is None or int(seen) >= meta.generation(self.object)
+
+    @property
+    def sure(self) -> int:
+        """Available pods to build upon: none while the counts are of an older size, for they may be on their way
+        out. A set's own decisions to give up use `available`."""
+        return self.available if self.is_observed else 0
 
 
 NO_SIDE = Side(0, 0)
@@ -54,7 +61,7 @@ def read(obj: Object) -> Set:
         spec=1 if wanted is None else int(wanted),
         replicas=int(status.get("replicas") or 0),
         ready=int(status.get("readyReplicas") or 0),
-        available=int(status.get("availableReplicas") or 0),
+        available=min(int(status.get("availableReplicas") or 0), 1 if wanted is None else int(wanted)),
         created=str(meta.metadata(obj).get("creationTimestamp") or ""),
         deadline=_moment(deadline),
         desired=number(desired) if desired is not None else None,
@@ -103,7 +110,9 @@ def classify(rollout: Object, objects: Iterable[Object]) -> Sets:
     found = identity.find(spec.template(rollout), owned, state.collision_count(rollout))
     read_all = [read(obj) for obj in owned]
     new = next((item for item in read_all if found is not None and item.name == meta.name(found)), None)
-    stable = next((item for item in read_all if item.hash and item.hash == state.stable_hash(rollout)), None)
+    # A blue-green Rollout that was changed between its first switch and its first promotion has users already.
+    hash_ = state.stable_hash(rollout) or state.active_hash(rollout)
+    stable = next((item for item in read_all if item.hash and item.hash == hash_), None)
     named = {item.name for item in (new, stable) if item is not None}
     others = sorted((item for item in read_all if item.name not in named), key=lambda item: (item.revision, item.name))
     return Sets(new, stable, tuple(others))
