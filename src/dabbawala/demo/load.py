@@ -6,13 +6,12 @@ failed request, exactly as a status other than 2xx is. One request in `NEW_CONNE
 own; the rest use a pool of kept-alive ones.
 
 It runs as a process of its own (`python -m dabbawala.demo.load`, settings as JSON on standard input), so that drawing a
-screen never delays a request; samples leave as JSON lines on standard output, in batches.
+screen never delays a request; samples leave on standard output, a JSON line a batch.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from dataclasses import asdict, dataclass
 from typing import cast
 
 import httptools
+import orjson
 import uvloop
 
 from dabbawala.demo import visitors
@@ -29,6 +29,7 @@ from dabbawala.demo import visitors
 NEW_CONNECTION_EVERY = 10
 TIMEOUT_SECONDS = 10.0
 BATCH_SECONDS = 0.2
+BATCH_BYTES_MAX = 64 * 2**20
 POOL_MAX = 512
 IN_FLIGHT_MAX = 2_000
 
@@ -47,13 +48,17 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`intended` is Unix time in seconds, `latency` seconds from there; `status` 0 means no answer, for `error`."""
+    """`intended` is Unix time in seconds, `latency` seconds from there; `status` 0 means no answer, for `error`.
+
+    `late` is how many seconds after the intended time this client got to sending.
+    """
 
     intended: float
     latency: float
     status: int
     version: str
     error: str = ""
+    late: float = 0.0
 
     @property
     def failed(self) -> bool:
@@ -150,6 +155,7 @@ class Load:
 
     async def _one(self, number: int, intended: float) -> None:
         status, version, why = 0, "", ""
+        late = time.time() - intended
         fresh = number % NEW_CONNECTION_EVERY == 0
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -158,7 +164,7 @@ class Load:
             why = f"no answer within {TIMEOUT_SECONDS:.0f} s"
         except Exception as error:  # whatever it was, the request has no answer, and that is what counts
             why = str(error) or type(error).__name__
-        self._batch.append(Sample(intended, time.time() - intended, status, version, why))
+        self._batch.append(Sample(intended, time.time() - intended, status, version, why, late))
 
     async def _exchange(self, request: bytes, fresh: bool) -> tuple[int, str]:
         connection = await self._connection(fresh)
@@ -194,9 +200,9 @@ class Load:
 
 
 def _print(batch: list[Sample]) -> None:
-    lines = (json.dumps([s.intended, s.latency, s.status, s.version, s.error]) for s in batch)
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    rows = [(s.intended, s.latency, s.status, s.version, s.error, s.late) for s in batch]
+    sys.stdout.buffer.write(orjson.dumps(rows) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 async def _serve(settings: Settings) -> None:
@@ -224,9 +230,10 @@ class LoadProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
+            limit=BATCH_BYTES_MAX,
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(asdict(self._settings)).encode())
+        self._process.stdin.write(orjson.dumps(asdict(self._settings)))
         self._process.stdin.close()
         self._reader = asyncio.create_task(self._read())
 
@@ -234,7 +241,7 @@ class LoadProcess:
         assert self._process is not None
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            self._on_samples([Sample(*json.loads(line))])
+            self._on_samples([Sample(*row) for row in orjson.loads(line)])
 
     async def finished(self) -> None:
         """Wait until the limit is reached and everything is answered."""
@@ -254,7 +261,7 @@ class LoadProcess:
 
 def main() -> None:
     uvloop.install()
-    uvloop.run(_serve(Settings(**json.load(sys.stdin))))
+    uvloop.run(_serve(Settings(**orjson.loads(sys.stdin.buffer.read()))))
 
 
 if __name__ == "__main__":

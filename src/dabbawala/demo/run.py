@@ -20,6 +20,7 @@ import orjson
 from dabbawala.api import argoproj_v1alpha1, core_v1, kinds
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import clock as clocks
+from dabbawala.apimachinery import conditions
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.patch_type import PatchType
@@ -39,6 +40,7 @@ LOAD_REQUESTS_MAX = 200_000
 POLL_SECONDS = 0.1
 SCRAPE_SECONDS_MAX = 10.0
 FIELD_MANAGER = "dabba-demo"
+PROGRAMMED, REACHABLE = "dabbawala.dev/Programmed", "dabbawala.dev/Reachable"
 PROMETHEUS = "http://prometheus.monitoring.svc.cluster.local:9090/api/v1/query"
 
 
@@ -169,6 +171,13 @@ class Demo:
         return (rollout.get("status") or {}).get("phase") == "Healthy"
 
     async def _answers(self, service: Service) -> bool:
+        """Through our own edge: a port that another program holds would answer too."""
+        door = await self.started.client.get(core_v1.SERVICE, service.doors[0], service.namespace)
+        if not conditions.is_true(door, PROGRAMMED):
+            return False
+        reachable = conditions.find(door, REACHABLE) or {}
+        if reachable.get("status") == "False":
+            raise DemoFailed(str(reachable.get("message")))
         seen: list[Sample] = []
         await self._load(service, seen, rate=20, limit=5)
         return bool(seen) and not measure.failed(seen)
@@ -206,7 +215,7 @@ class Demo:
             seen.started = self.clock.now().timestamp()
             self.view.watch(seen)
             watch.begin()
-            await self._set_image(release)
+            await _set_image(self.started.client, release)
             await self._ended(watch, release)
             await self._enough(samples)
             await load.stop()
@@ -220,24 +229,6 @@ class Demo:
             self.view.samples(batch)
 
         return take
-
-    async def _set_image(self, release: Release) -> None:
-        service = release.service
-        change = [
-            {
-                "op": "replace",
-                "path": "/spec/template/spec/containers/0/image",
-                "value": f"{service.image}:{release.version}",
-            }
-        ]
-        await self.started.client.patch(
-            argoproj_v1alpha1.ROLLOUT,
-            service.rollout,
-            service.namespace,
-            change,
-            type=PatchType.JSON,
-            field_manager=FIELD_MANAGER,
-        )
 
     async def _ended(self, watch: ReleaseWatch, release: Release) -> None:
         try:
@@ -305,6 +296,25 @@ METHOD = [
 ]
 
 
+async def _set_image(client: Client, release: Release) -> None:
+    service = release.service
+    change = [
+        {
+            "op": "replace",
+            "path": "/spec/template/spec/containers/0/image",
+            "value": f"{service.image}:{release.version}",
+        }
+    ]
+    await client.patch(
+        argoproj_v1alpha1.ROLLOUT,
+        service.rollout,
+        service.namespace,
+        change,
+        type=PatchType.JSON,
+        field_manager=FIELD_MANAGER,
+    )
+
+
 def _kind_of(obj: Object) -> Kind:
     kind = kinds.of(str(obj.get("apiVersion")), str(obj.get("kind")))
     if kind is None:
@@ -325,7 +335,6 @@ async def _value(dialer: Dialer, query: str) -> float:
 
 
 def _quoted(text: str) -> str:
-
     return quote(text, safe="")
 
 
