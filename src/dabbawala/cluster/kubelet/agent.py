@@ -138,6 +138,8 @@ class Agent:
             if report.uid not in known:
                 log.info("pod %s/%s is gone from the API; its sandbox goes too", report.namespace, report.name)
                 await self.parts.runtime.remove(report.uid)
+        log.info("node %s: %d pods, %d of them running already", self.parts.identity.name, len(known),
+                 len(self._sandboxes))  # fmt: skip
         for uid in set(self.parts.files.uids()) - known:
             await asyncio.to_thread(self.parts.files.remove, uid)
 

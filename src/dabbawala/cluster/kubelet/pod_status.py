@@ -58,14 +58,15 @@ def compute(
         "hostIP": node.address,
         "hostIPs": [{"ip": node.address}],
         "qosClass": old.get("qosClass") or pod_spec.qos_class(pod),
-        "containerStatuses": [container_status.of(view, item) for item in pod_spec.containers(pod)],
     }
+    if observed.rejected is None:  # else nothing of it was ever begun, and the reason is what there is to show
+        status["containerStatuses"] = [container_status.of(view, item) for item in pod_spec.containers(pod)]
+        inits = [container_status.of(view, item) for item in pod_spec.init_containers(pod)]
+        if inits:
+            status["initContainerStatuses"] = inits
     if ending is not None or old.get("reason"):
         status["reason"] = ending.reason if ending else old["reason"]
         status["message"] = ending.message if ending else old.get("message", "")
-    inits = [container_status.of(view, item) for item in pod_spec.init_containers(pod)]
-    if inits:
-        status["initContainerStatuses"] = inits
     _addresses(status, old, observed)
     _generation(status, pod)
     status["conditions"] = _conditions(view, found, now)
