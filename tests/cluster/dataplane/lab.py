@@ -24,6 +24,7 @@ from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.client.client import Client
 from dabbawala.cluster.apiserver import addresses, admission_services
 from dabbawala.cluster.apiserver.app import APIServer
+from dabbawala.cluster.dataplane import admin
 from dabbawala.cluster.dataplane.controller import DataPlane, Settings
 from dabbawala.cluster.dataplane.keeper import Launch
 from dabbawala.cluster.dataplane.translate import Fixtures
@@ -33,6 +34,7 @@ from dabbawala.reconcile.recorder import EventRecorder
 
 SERVED_SECONDS = 10.0
 NAMESPACE = "shop"
+AGENT = {"dabbawala.dev/kubelet-socket": "/nowhere"}
 
 
 def network(number: int) -> str:
@@ -233,7 +235,7 @@ class Lab:
         return program
 
     async def node(self, name: str, address: str) -> None:
-        node = await self.client.create(core_v1.NODE, {"metadata": {"name": name}})
+        node = await self.client.create(core_v1.NODE, {"metadata": {"name": name, "annotations": AGENT}})
         node["status"] = {"addresses": [{"type": "InternalIP", "address": address}]}
         await self.client.update(core_v1.NODE, node, "status")
 
@@ -327,6 +329,16 @@ class Lab:
         route = [{"destination": {"host": name, "subset": subset}, "weight": weight} for subset, weight in shares]
         await self.virtual_service(name, http=[{"route": route}])
         return await self.said(istio_networking_v1.VIRTUAL_SERVICE, name, "Programmed")
+
+    async def runs(self, run: Path, cluster: str, address: str) -> None:
+        """Wait until the Envoy has this address, and no other, behind the cluster."""
+        async with asyncio.timeout(SERVED_SECONDS):
+            while True:
+                text = await admin.get(run / "nodes" / "node-1" / "envoy-admin.sock", "/clusters")
+                hosts = [line.split("::") for line in text.splitlines() if "::rq_total::" in line]
+                if [parts[1].split(":")[0] for parts in hosts if parts[0] == cluster] == [address]:
+                    return
+                await asyncio.sleep(0.002)
 
     async def served(self, name: str) -> Object:
         return await self.said(core_v1.SERVICE, name, "dabbawala.dev/Programmed")

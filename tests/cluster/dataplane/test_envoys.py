@@ -139,6 +139,25 @@ async def test_a_control_plane_that_starts_anew_disturbs_no_request(run: Path) -
         assert world.spawner.starts["envoy-node-1"] == 1
 
 
+async def test_a_folder_that_cannot_be_written_ends_nothing(run: Path) -> None:
+    net = network(47)
+    async with lab(run, node=f"{net}.254") as world:
+        program = await world.program("a", f"{net}.10")
+        await world.service("web", f"{net}.1")
+        await world.endpoints("web", [program])
+        await world.served("web")
+        folder = run / "nodes" / "node-1" / "xds"
+        (folder / "eds").rename(folder / "kept")
+        (folder / "eds").write_text("in the way")
+        await world.service("more", f"{net}.2")
+        await eventually(lambda: "could not be brought up to date" in world.plane.trouble)
+        assert await ask(f"{net}.1", 80) == (200, "a")
+        (folder / "eds").unlink()
+        (folder / "kept").rename(folder / "eds")
+        await world.served("more")
+        await eventually(lambda: world.plane.trouble == "")
+
+
 async def recorded(client: Client, reason: str) -> None:
     """Wait for an event with that reason."""
     async with asyncio.timeout(10):

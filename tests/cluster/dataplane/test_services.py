@@ -11,7 +11,6 @@ import pytest
 
 from dabbawala.api import core_v1
 from dabbawala.apimachinery.meta import ObjectKey
-from dabbawala.cluster.dataplane import admin
 from dabbawala.cluster.dataplane.names import Destination
 from tests.cluster.dataplane.lab import NAMESPACE, Crowd, Program, Visitor, ask, eventually, lab, network
 
@@ -69,7 +68,7 @@ async def test_what_an_ending_program_is_doing_is_finished_and_nothing_new_reach
         await eventually(lambda: len(old.heads) == 2)
         await world.endpoints("web", [new])
         cluster = Destination(ObjectKey(NAMESPACE, "web"), 80).cluster
-        await _endpoint_runs(run, cluster, new.address)
+        await world.runs(run, cluster, new.address)
         answered = old.answered
         assert [(await visitor.ask())[1] for _ in range(5)] == ["new"] * 5
         assert await slow == (200, "old")
@@ -191,19 +190,6 @@ async def test_every_service_is_in_the_table_of_the_nodes_dns(run: Path) -> None
 def _table(run: Path) -> dict[str, dict[str, object]]:
     services: dict[str, dict[str, object]] = json.loads((run / "dns.json").read_text())["services"]
     return services
-
-
-async def _endpoint_runs(run: Path, cluster: str, address: str) -> None:
-    """Wait until the Envoy has only this address behind the cluster."""
-    async with asyncio.timeout(5):
-        while True:
-            text = await admin.get(run / "nodes" / "node-1" / "envoy-admin.sock", "/clusters")
-            lines = [
-                line for line in text.splitlines() if line.startswith(f"{cluster}::127") and "::rq_total::" in line
-            ]
-            if [line.split("::")[1].split(":")[0] for line in lines] == [address]:
-                return
-            await asyncio.sleep(0.002)
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -179,3 +179,14 @@ def test_views_are_made_anew_only_for_what_has_changed() -> None:
     after = viewer.services([changed, other], [], views.no_labels)
     assert after[ObjectKey("shop", "other")] is before[ObjectKey("shop", "other")]
     assert after[WEB].ports[0].number == 81
+
+
+def test_only_a_node_with_an_agent_has_a_data_plane() -> None:
+    """A thousand simulated nodes need no thousand Envoys."""
+    status = {"addresses": [{"type": "InternalIP", "address": "10.42.1.1"}]}
+    socket = {"dabbawala.dev/kubelet-socket": "/run/kubelet.sock"}
+    real: Object = {"metadata": {"name": "node-1", "annotations": socket}, "status": status}
+    simulated: Object = {"metadata": {"name": "sim-1"}, "status": status}
+    nowhere: Object = {"metadata": {"name": "node-2", "annotations": socket}}
+    found = views.nodes([simulated, nowhere, real], lambda name: f"/run/{name}")
+    assert found == (views.Node("node-1", "10.42.1.1", "/run/node-1"),)

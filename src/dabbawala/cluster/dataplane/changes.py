@@ -22,7 +22,7 @@ def matters(kind: Kind, change: Change) -> bool:
 def _read(kind: Kind, obj: Object) -> object:
     """The part of an object that is read."""
     if kind is core_v1.NODE:
-        return (obj.get("status") or {}).get("addresses")
+        return (obj.get("status") or {}).get("addresses"), meta.annotations(obj)
     body = {field: value for field, value in obj.items() if field not in ("metadata", "status")}
     return body, meta.labels(obj), meta.annotations(obj), meta.generation(obj), meta.is_deleting(obj)
 

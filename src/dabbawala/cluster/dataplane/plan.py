@@ -65,18 +65,18 @@ class Observed:
 
 
 def plan(observed: Observed, services: Iterable[Object], now: datetime) -> Plan:
-    """Status writes for every object whose condition differs from what is so."""
+    """Status writes for all objects whose condition differs from what is so; routes first, as releases wait on them."""
     actions: list[Action] = []
-    for obj in services:
-        view = observed.world.services.get(meta.key(obj))
-        if view is not None and not meta.is_deleting(obj):
-            actions += _service_actions(observed, obj, view, now)
     for obj in observed.world.virtual_services:
         outcome = virtual_service_outcome(observed, obj)
         actions += _said(istio_networking_v1.VIRTUAL_SERVICE, obj, outcome, now)
     for obj in observed.world.destination_rules:
         outcome = destination_rule_outcome(observed, obj)
         actions += _said(istio_networking_v1.DESTINATION_RULE, obj, outcome, now)
+    for obj in services:
+        view = observed.world.services.get(meta.key(obj))
+        if view is not None and not meta.is_deleting(obj):
+            actions += _service_actions(observed, obj, view, now)
     return Plan(tuple(actions))
 
 

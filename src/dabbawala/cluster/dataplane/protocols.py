@@ -13,7 +13,8 @@ from enum import Enum
 
 from dabbawala.cluster.dataplane.views import Port
 
-SNIFF_SECONDS = 0.2
+SNIFF_SECONDS = 1.0
+"""Long enough for a client that connects first and asks later; one that takes longer is served all the same, as TCP."""
 
 HTTP1_NAMES = frozenset({"http", "kubernetes.io/ws"})
 HTTP2_NAMES = frozenset({"h2c", "kubernetes.io/h2c", "http2", "grpc"})

@@ -14,6 +14,7 @@ from dabbawala.apimachinery.meta import Object, ObjectKey
 
 SERVICE_NAME = "kubernetes.io/service-name"
 SERVICE_GENERATION = "dabbawala.dev/service-generation"
+AGENT_SOCKET = "dabbawala.dev/kubelet-socket"
 DOMAIN = "svc.cluster.local"
 
 PodLabels = Callable[[ObjectKey], Mapping[str, str]]
@@ -214,8 +215,9 @@ def _endpoint(entry: Object, address: str, ports: Mapping[str, int], pod_labels:
 
 
 def nodes(objects: Iterable[Object], folder: Callable[[str], str]) -> tuple[Node, ...]:
-    """Nodes with an address, by name."""
-    found = [Node(meta.name(obj), _internal_address(obj), folder(meta.name(obj))) for obj in objects]
+    """Nodes with an address and a network of their own, by name. A simulated node has no agent, and no network."""
+    real = [obj for obj in objects if meta.annotations(obj).get(AGENT_SOCKET)]
+    found = [Node(meta.name(obj), _internal_address(obj), folder(meta.name(obj))) for obj in real]
     return tuple(sorted((node for node in found if node.address), key=lambda node: node.name))
 
 
