@@ -80,10 +80,10 @@ def controllers(around: Surroundings) -> Sequence[Controller]:
     )
 
 
-def capabilities(client_of: ClientOf, clock: Clock) -> Mapping[str, Coroutine[Any, Any, None]]:
+def capabilities(client_of: ClientOf, clock: Clock) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
     """The capabilities of the embedded cluster, each with its own rights."""
     client = client_of("system:dabbawala:rollout")
-    return {"rollout": rollout.run(client, clock, Dialer(client.transport), identity="control-plane")}
+    return {"rollout": lambda: rollout.run(client, clock, Dialer(client.transport), identity="control-plane")}
 
 
 async def run_controller(connection: Connection, *, lease_namespace: str) -> None:

@@ -281,7 +281,9 @@ def test_a_restart_evicts_the_pods_one_after_another(outside: Outside) -> None:
     outside.apply(service("again", "again"), rollout("again", {"canary": {}}))
     outside.until_phase("again", "Healthy")
     before = {pod["metadata"]["uid"] for pod in outside.read("pods", "-l", "app=again")["items"]}
-    moment = outside.kubectl("get", "pods", "-l", "app=again", "-o", "jsonpath={.items[-1:].metadata.creationTimestamp}")
+    moment = outside.kubectl(
+        "get", "pods", "-l", "app=again", "-o", "jsonpath={.items[-1:].metadata.creationTimestamp}"
+    )
     patch = json.dumps({"spec": {"restartAt": moment.replace("Z", "") + "Z"}})
     until("a later second", lambda: _now() > moment)
     outside.kubectl("patch", "rollout", "again", "--type=merge", "-p", patch.replace(moment, _now()))

@@ -43,28 +43,21 @@ def cluster_options(command: Any) -> Any:
 @click.option("--nodes", type=int, help="Nodes whose pods are real processes.  [default: 1]")
 @click.option("--simulated-nodes", type=int, help="Further nodes whose pods run no process.  [default: 0]")
 @click.option("--api-port", type=int, help="Port of the API server.  [default: a free one, then kept]")
-@click.option("--scrape-interval", type=float, metavar="SECONDS", help="Between two scrapes.  [default: 15]")
+@click.option(
+    "--scrape-interval", "scrape_seconds", type=float, metavar="SECONDS", help="Between two scrapes.  [default: 15]"
+)
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice(options.CAPABILITIES),
+    help="Do not run this capability in the cluster; `dabba controller` may run it instead.",
+)
 @click.option("--fresh", is_flag=True, help="Forget the state of an earlier cluster of this name.")
 @asynchronous
-async def up(
-    *,
-    name: str,
-    data_dir: Path | None,
-    nodes: int | None,
-    simulated_nodes: int | None,
-    api_port: int | None,
-    scrape_interval: float | None,
-    fresh: bool,
-) -> None:
+async def up(*, name: str, data_dir: Path | None, fresh: bool, **asked: Any) -> None:
     """Start the cluster, or resume it."""
     where = _resolved(name, data_dir)
-    given = {
-        "nodes": nodes,
-        "simulated_nodes": simulated_nodes,
-        "api_port": api_port,
-        "scrape_seconds": scrape_interval,
-    }
-    wanted = {field: value for field, value in given.items() if value is not None}
+    wanted = {field: value for field, value in asked.items() if value not in (None, ())}
     began = time.monotonic()
 
     def heard(event: dict[str, Any]) -> None:

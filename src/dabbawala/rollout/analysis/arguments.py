@@ -67,6 +67,18 @@ def _text(text: str, known: Mapping[str, str]) -> str:
     return made
 
 
+def hidden(measurement: Object, secrets: Iterable[str], *, known: Iterable[str] = ()) -> Object:
+    """The measurement without any secret in what came from outside: its value, its message and its metadata but for
+    the `known` keys, which we wrote ourselves. A short secret must not eat digits of a time or of an object's name."""
+    listed = list(secrets)
+    told: Object = {field: redacted(measurement[field], listed) for field in ("value", "message") if field in measurement}
+    metadata = measurement.get("metadata")
+    if metadata:
+        kept = set(known)
+        told["metadata"] = {key: item if key in kept else redacted(item, listed) for key, item in metadata.items()}
+    return {**measurement, **told}
+
+
 def redacted(value: Any, secrets: Iterable[str]) -> Any:
     """The value without any secret in it."""
     hidden = sorted((secret for secret in secrets if secret), key=len, reverse=True)

@@ -73,13 +73,14 @@ class AnalysisRunController:
         secrets: dict[str, str] = {}
         try:
             secrets = await self._secrets(run)
-            known = arguments.values(run, secrets)
+            resolved = arguments.values(run, secrets)
         except (arguments.Unresolved, StatusError) as wrong:
             text = f"Unable to resolve metric arguments: {wrong}"
             return {task.name: _error(task, text, self._stamp()) for task in tasks}
-        found = await asyncio.gather(*(self._one(run, task, known, caches, extra) for task in tasks))
-        hidden = list(secrets.values())
-        return {task.name: arguments.redacted(item, hidden) for task, item in zip(tasks, found, strict=True)}
+        found = await asyncio.gather(*(self._one(run, task, resolved, caches, extra) for task in tasks))
+        ours = (jobs.JOB_NAME, jobs.JOB_NAMESPACE)
+        hidden = [arguments.hidden(item, secrets.values(), known=ours) for item in found]
+        return {task.name: item for task, item in zip(tasks, hidden, strict=True)}
 
     async def _one(
         self, run: Object, task: Task, known: Mapping[str, str], caches: Caches, extra: list[Action]
