@@ -287,6 +287,13 @@ def test_a_pod_that_fits_nowhere_says_why_and_starts_when_it_fits(k: Session, no
     assert placed(k, "picky") == ["node-2"]
 
 
+def test_a_pod_bound_to_a_node_that_cannot_take_it_fails_with_the_reason(k: Session) -> None:
+    applied(k, pod("forced", "sleep", "1000", nodeName="node-1", nodeSelector={"disk": "tape"}))
+    k("wait", "--for=jsonpath={.status.phase}=Failed", "pod/forced", "--timeout=20s")
+    assert k("get", "pod", "forced", "--no-headers").split()[1:3] == ["0/1", "NodeAffinity"]
+    assert "didn't match Pod's node affinity" in k("describe", "pod", "forced")
+
+
 def test_a_job_runs_to_its_end_or_to_its_limit(k: Session) -> None:
     k("create", "job", "fails", f"--image={SHELL}", "--dry-run=client", "-o", "json")
     made = json.loads(k("create", "job", "fails", f"--image={SHELL}", "--dry-run=client", "-o", "json", "--", "false"))
