@@ -7,6 +7,7 @@ into the file, so that a writer never pays for that.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -124,6 +125,9 @@ class Log:
             return  # room is saved another time; what is written is safe
 
     def close(self) -> None:
+        """Leaves one file that stands alone, so that copying it is a backup."""
+        with contextlib.suppress(sqlite3.Error):  # without room for that, the WAL stays beside it and is read again
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._connection.close()
 
 
@@ -162,8 +166,8 @@ def _size(path: Path) -> int:
 
 def _corrupt(path: Path, why: str) -> Corrupt:
     return Corrupt(
-        f"the cluster's state file {path} is damaged ({why}); restore it from a backup, or start anew with"
-        " `dabba up --fresh`, which moves the damaged file aside"
+        f"the cluster's state file {path} is damaged ({why}); restore it from a backup, or start anew,"
+        " without its objects, by `dabba up --fresh`"
     )
 
 

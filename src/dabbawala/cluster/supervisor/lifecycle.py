@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from dabbawala.cluster.sandbox.client import HolderClient
@@ -25,9 +27,10 @@ async def up(
         await down(paths)
         forget(paths)
     paths.make()
-    options.write(chosen(paths, wanted), paths.options)
-    command = ["control-plane", "--name", paths.name, "--data-dir", str(paths.data)]
-    await _start(paths, command, heard)
+    with _kept_when_it_starts(paths.options):
+        options.write(chosen(paths, wanted), paths.options)
+        command = ["control-plane", "--name", paths.name, "--data-dir", str(paths.data)]
+        await _start(paths, command, heard)
     record = daemon.read(paths)
     if record is None:
         raise daemon.StartFailed("the control plane ended right after it was ready; `dabba logs` says why")
@@ -45,6 +48,24 @@ async def _start(paths: Paths, command: list[str], heard: Callable[[dict[str, An
         await asyncio.to_thread(launched.process.wait)
         if not outlived:
             await down(paths)
+        raise
+    except daemon.StartFailed:
+        with contextlib.suppress(OSError):
+            paths.run.rmdir()  # only when nothing is in it: another start of this cluster may be the reason
+        raise
+
+
+@contextlib.contextmanager
+def _kept_when_it_starts(path: Path) -> Iterator[None]:
+    """Put the file back as it was when the start fails: a port that is taken must not be asked for the next time."""
+    before = path.read_bytes() if path.exists() else None
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(before)
         raise
 
 

@@ -19,6 +19,7 @@ from dabbawala.cluster.supervisor.paths import Paths
 
 ZONES = ("a", "b", "c")
 REGION = "local"
+WITHOUT = "`dabba up --nodes 0 --simulated-nodes 1`"
 
 
 class NoProcessPods(Exception):
@@ -44,7 +45,7 @@ async def create(holder: HolderClient, paths: Paths, options: Options) -> list[N
     try:
         await holder.start()
     except RuntimeError as error:
-        raise NoProcessPods(str(error)) from error
+        raise NoProcessPods(f"{error} Without them: {WITHOUT}.") from error
     made = []
     for index, name in enumerate(names(options.nodes), 1):
         address = await holder.create_node(name, index)

@@ -7,6 +7,7 @@ a plain unix socket for the cluster's own components, each with a token of its o
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -103,13 +104,17 @@ async def _listen(server: Server, paths: Paths, options: Options) -> None:
         port = await server.front.listen_tcp(options.host_address, options.api_port, context)
     except OSError as error:
         raise CannotServe(
-            f"port {options.api_port} of {options.host_address} cannot be used ({error.strerror}); "
+            f"port {options.api_port} of {options.host_address} cannot be used ({_why(error)}); "
             "another program or cluster may have it: choose another with --api-port"
         ) from error
     await server.front.listen_unix(paths.api_socket)
     await server.front.listen_unix(paths.api_tls_socket, context)
     server.url = f"https://{options.host_address}:{port}"
     write(replace(options, api_port=port), paths.options)
+
+
+def _why(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else str(error)
 
 
 def tls_context(pki: PKI) -> ssl.SSLContext:

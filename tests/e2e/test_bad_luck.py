@@ -1,0 +1,320 @@
+"""What goes wrong on other people's machines: each time a sentence that says what and what to do, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import clusters
+from tests.e2e.clusters import until
+from tests.e2e.conftest import Dabba
+from tests.kubectl import Kubectl
+
+SIMULATED = ("--nodes", "0", "--simulated-nodes", "1")
+NO_NAMESPACES = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
+SMALL_DISK = 'mount -t tmpfs -o size=12m none "$DABBA_DISK" && exec "$@"'
+
+
+@pytest.fixture
+def dabba() -> Iterator[Dabba]:
+    """The command with a home of its own; nothing runs yet."""
+    with clusters.private() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def simulated(binaries: dict[str, Path]) -> Iterator[Kubectl]:
+    """kubectl on a cluster without process pods: enough for whatever the API server refuses."""
+    with clusters.private() as made:
+        made("up", *SIMULATED)
+        yield Kubectl(binaries["kubectl"], made.kubeconfig(), made.home)
+
+
+def refused(dabba: Dabba, *words: str) -> str:
+    """What the command says on its way to a status other than 0."""
+    done = dabba.run(*words)
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stderr
+
+
+def restricted(
+    dabba: Dabba, script: str, *words: str, namespaces: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """The command where the machine is poorer: in a user namespace in which `script` takes something away first."""
+    tool = shutil.which("unshare")
+    if tool is None or subprocess.run([tool, "--user", "--map-root-user", "true"], check=False).returncode:
+        pytest.skip("no user namespace to take something away in")
+    command = [sys.executable, "-m", "dabbawala.cli.main", *words]
+    return subprocess.run(
+        [tool, "--user", "--map-root-user", *namespaces, "sh", "-c", script, "sh", *command],
+        env={**dabba.environment, "DABBA_DISK": str(disk(dabba))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def disk(dabba: Dabba) -> Path:
+    folder = dabba.home / "disk"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def state(dabba: Dabba) -> Path:
+    return dabba.home / "data/dabbawala/clusters/default/state.db"
+
+
+def test_a_taken_port_is_named_and_not_asked_for_again(dabba: Dabba) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused(dabba, "up", *SIMULATED, "--api-port", str(port))
+        assert f"port {port} of 127.0.0.1 cannot be used (address already in use)" in said
+        assert "choose another with --api-port" in said
+        dabba("up", *SIMULATED)
+
+
+def test_a_data_directory_belongs_to_one_running_cluster(dabba: Dabba) -> None:
+    dabba("up", *SIMULATED)
+    said = refused(dabba, "up", "--name", "second", "--data-dir", str(state(dabba).parent), *SIMULATED)
+    assert 'is in use by cluster "default"' in said
+    assert "choose another --data-dir" in said
+    assert "1 of 1 ready" in dabba("status"), "the first one goes on"
+
+
+@pytest.mark.parametrize("damage", ["a few bytes", "all of it"])
+def test_a_damaged_state_file_is_not_served_from(dabba: Dabba, damage: str) -> None:
+    dabba("up", *SIMULATED)
+    dabba("down")
+    content = bytearray(state(dabba).read_bytes())
+    for index in range(5000, len(content), 97):
+        content[index] ^= 0xFF
+    state(dabba).write_bytes(content if damage == "a few bytes" else b"not a database at all" * 1000)
+    said = refused(dabba, "up")
+    assert f"{state(dabba)} is damaged" in said
+    assert "restore it from a backup" in said
+    assert "dabba up --fresh" in said
+    dabba("up", "--fresh", *SIMULATED)
+
+
+def test_options_that_cannot_be_read_are_named_and_forgotten_by_a_fresh_start(dabba: Dabba) -> None:
+    dabba("up", *SIMULATED)
+    dabba("down")
+    options = state(dabba).with_name("options.json")
+    options.write_text("{")
+    assert f"{options}" in refused(dabba, "up")
+    dabba("up", "--fresh", *SIMULATED)
+
+
+def test_a_full_disk_refuses_writes_in_words_and_serves_again_when_there_is_room(
+    dabba: Dabba, binaries: dict[str, Path]
+) -> None:
+    started = restricted(dabba, SMALL_DISK, "up", *SIMULATED, "--data-dir", str(disk(dabba)), namespaces=("--mount",))
+    assert started.returncode == 0, started.stderr
+    inside = Path(f"/proc/{clusters.control_plane(dabba)}/root{disk(dabba)}")
+    kubeconfig = dabba.home / "kubeconfig"
+    kubeconfig.write_bytes((inside / "kubeconfig").read_bytes())
+    kubectl = Kubectl(binaries["kubectl"], kubeconfig, dabba.home)
+    large = dabba.home / "large"
+    large.write_bytes(os.urandom(600_000))
+
+    fill(inside / "filler")
+    ran = kubectl.run("create", "configmap", "large", f"--from-file={large}")
+    assert ran.status != 0
+    assert "no space left" in ran.err, ran.err
+    assert "free some space" in ran.err, ran.err
+    kubectl("get", "namespaces")
+
+    (inside / "filler").unlink()
+    until("writes work again", lambda: kubectl.run("create", "configmap", "small", "--from-literal=a=b").status == 0)
+    assert kubectl.run("get", "configmap", "large").status != 0, "what was refused is not there"
+    dabba("down", "--data-dir", str(disk(dabba)))
+
+
+def fill(path: Path) -> None:
+    """Take all the room there is."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12):
+            try:
+                while file.write(b"\0" * size) == size:
+                    pass
+            except OSError:
+                continue
+
+
+def test_without_user_namespaces_the_remedy_is_said(dabba: Dabba) -> None:
+    said = restricted(dabba, NO_NAMESPACES, "up")
+    assert said.returncode == 1
+    assert "sysctl -w user.max_user_namespaces" in said.stderr
+    assert "`dabba up --nodes 0 --simulated-nodes 1`" in said.stderr
+
+
+def test_without_user_namespaces_everything_but_process_pods_works(dabba: Dabba, binaries: dict[str, Path]) -> None:
+    started = restricted(dabba, NO_NAMESPACES, "up", *SIMULATED)
+    assert started.returncode == 0, started.stderr
+    kubectl = Kubectl(binaries["kubectl"], dabba.kubeconfig(), dabba.home)
+    until("the namespace is usable", lambda: kubectl.run("get", "serviceaccount", "default").status == 0)
+    kubectl("create", "deployment", "web", "--image=web:1", "--replicas=3")
+    kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+
+
+def test_a_second_start_finds_the_first_and_a_second_stop_has_nothing_to_do(dabba: Dabba) -> None:
+    first = dabba("up", *SIMULATED)
+    again = dabba("up")
+    assert "already running" in again
+    assert first.splitlines()[-2:] == again.splitlines()[-2:]
+    assert "is down" in dabba("down")
+    assert "was not running" in dabba("down")
+
+
+WRONG_FLAGS = {
+    "--nodes 99": "from 0 to 16",
+    "--nodes -1": "from 0 to 16",
+    "--nodes 0": "a cluster needs a node",
+    "--nodes two": "not a valid integer",
+    "--simulated-nodes -1": "not fewer than none",
+    "--api-port 99999": "a port is from 1 to 65535",
+    "--scrape-interval 0": "at least 0.1 s",
+    "--name Not_A_Label": "lower-case letters, digits and '-'",
+    "--data-dir /proc/nowhere": "choose another folder with --data-dir",
+    "--no-such-flag": "No such option",
+}
+
+
+@pytest.mark.parametrize("flags", WRONG_FLAGS)
+def test_wrong_flags_are_refused_in_a_sentence_and_start_nothing(dabba: Dabba, flags: str) -> None:
+    assert WRONG_FLAGS[flags] in refused(dabba, "up", *flags.split())
+    assert not (dabba.home / "run/dabbawala").exists() or not list((dabba.home / "run/dabbawala").rglob("*.sock"))
+
+
+@pytest.mark.parametrize("said_before", ["", "API server ready", "controllers ready"])
+def test_an_interrupted_start_leaves_nothing_running(process_pods: None, dabba: Dabba, said_before: str) -> None:
+    starting = subprocess.Popen(
+        [sys.executable, "-u", "-m", "dabbawala.cli.main", "up"],
+        env=dabba.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert starting.stdout
+    if said_before:
+        assert any(said_before in line for line in starting.stdout)
+    else:
+        until("it has begun", (state(dabba).parent / "logs/control-plane.log").exists)
+    starting.send_signal(signal.SIGINT)
+    _, errors = starting.communicate(timeout=30)
+    assert starting.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert list((dabba.home / "run/dabbawala").iterdir()) == []
+    assert dabba.run("status").returncode == 1
+    dabba("up")
+
+
+CRASHING = """
+apiVersion: v1
+kind: Pod
+metadata: {name: crashing}
+spec:
+  containers:
+  - {name: web, image: "crash:v1", imagePullPolicy: Never, command: [python3, -c, "import sys; sys.exit('no config')"]}
+"""
+
+
+def test_a_program_that_crashes_in_a_loop_is_started_ever_later_and_its_last_words_are_kept(
+    process_pods: None, dabba: Dabba, binaries: dict[str, Path]
+) -> None:
+    folder = dabba.home / "crash"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text('FROM debian:12-slim\nCMD ["sleep", "infinity"]\n')
+    dabba("image", "build", str(folder), "-t", "crash:v1")
+    dabba("up")
+    kubectl = Kubectl(binaries["kubectl"], dabba.kubeconfig(), dabba.home)
+    kubectl("create", "-f", "-", stdin=CRASHING)
+    waiting = "jsonpath={.status.containerStatuses[0].state.waiting.reason}"
+    until("it is held back", lambda: kubectl("get", "pod", "crashing", "-o", waiting) == "CrashLoopBackOff")
+    described = kubectl("describe", "pod", "crashing")
+    assert "Back-off restarting failed container" in described
+    assert re.search(r"Last State: +Terminated\s+Reason: +Error\s+Exit Code: +1\b", described), described
+    assert "no config" in kubectl("logs", "crashing", "--previous")
+
+
+WRONG_MANIFESTS = {
+    "an unknown version": (
+        "apiVersion: apps/v7\nkind: Deployment\nmetadata: {name: a}",
+        'no matches for kind "Deployment" in version "apps/v7"',
+    ),
+    "an unknown kind": (
+        "apiVersion: v1\nkind: Pood\nmetadata: {name: a}",
+        'no matches for kind "Pood" in version "v1"',
+    ),
+    "no kind": ("apiVersion: v1\nmetadata: {name: a}", "kind"),
+    "no name": ("apiVersion: v1\nkind: ConfigMap\nmetadata: {}", "name"),
+    "no YAML": ("apiVersion: v1\nkind: {ConfigMap", "error"),
+    "a field that does not exist": (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containerz: []}",
+        'unknown field "spec.containerz"',
+    ),
+    "a field of the wrong type": (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: [1, 2]",
+        "data",
+    ),
+    "no container": ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: []}", "spec.containers"),
+    "a name that is no name": ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Not_A_Name}", "metadata.name"),
+    "a selector that its own template does not match": (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  selector: {matchLabels: {app: a}}\n"
+        "  template:\n    metadata: {labels: {app: b}}\n    spec: {containers: [{name: c, image: i}]}",
+        "`selector` does not match template `labels`",
+    ),
+    "a limit below its request": (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n"
+        "  - {name: c, image: i, resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}",
+        "must be less than or equal to memory limit",
+    ),
+    "two containers of one name": (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n"
+        "  - {name: c, image: i}\n  - {name: c, image: i}",
+        "Duplicate value",
+    ),
+    "a mount of no volume": (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n"
+        "  - {name: c, image: i, volumeMounts: [{name: v, mountPath: /v}]}",
+        "Not found",
+    ),
+    "a negative number of replicas": (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  replicas: -1\n"
+        "  selector: {matchLabels: {app: a}}\n"
+        "  template:\n    metadata: {labels: {app: a}}\n    spec: {containers: [{name: c, image: i}]}",
+        "must be greater than or equal to 0",
+    ),
+    "no surge and nothing unavailable": (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n"
+        "  strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 0}}\n  selector: {matchLabels: {app: a}}\n"
+        "  template:\n    metadata: {labels: {app: a}}\n    spec: {containers: [{name: c, image: i}]}",
+        "may not be 0 when `maxSurge` is 0",
+    ),
+    "a namespace that is not there": (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: nowhere}",
+        'namespaces "nowhere" not found',
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_MANIFESTS)
+def test_manifests_that_cannot_be_are_refused_with_the_field_or_kind(simulated: Kubectl, what: str) -> None:
+    manifest, words = WRONG_MANIFESTS[what]
+    ran = simulated.run("create", "-f", "-", stdin=manifest)
+    assert ran.status == 1, str(ran)
+    assert words in ran.err, str(ran)
+    assert not re.search(r"Traceback|InternalError", ran.err), str(ran)
