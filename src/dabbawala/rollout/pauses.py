@@ -82,6 +82,8 @@ def settle(draft: Draft) -> None:
         if draft.status.pop("abortedAt", None):
             _start_afresh(draft)
         draft.status.pop("abort", None)
+    if state.promotes_fully(rollout):
+        clear(draft)
 
 
 def _start_afresh(draft: Draft) -> None:
