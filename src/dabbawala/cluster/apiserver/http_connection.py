@@ -85,7 +85,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._tunnel is not None:
             self._tunnel.feed_end()
-            return True  # the other direction stays open
+            # The other direction stays open, which TLS does not know.
+            return self._transport.get_extra_info("sslcontext") is None
         return False
 
     def pause_writing(self) -> None:

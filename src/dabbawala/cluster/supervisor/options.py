@@ -58,5 +58,5 @@ def read(path: Path) -> Options:
     try:
         found = {name: value for name, value in json.loads(path.read_text()).items() if name in known}
         return Options(**{**found, "without": tuple(found.get("without") or ())})
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BadOptions(f"{path}: {error}; delete the file to start with defaults, or use --fresh") from error
