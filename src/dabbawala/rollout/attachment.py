@@ -28,6 +28,16 @@ def door_hash(situation: Situation, role: str) -> str | None:
     return None if service is None else selector_hash(service)
 
 
+def share(situation: Situation, item: Set, seen: int) -> int:
+    """The set's weight in the route as written, through whichever doors lead to it: after a promotion both may. A
+    door that selects every revision leads to every set."""
+    maximum, found = spec.max_weight(situation.rollout), 0
+    for role, weight in (("canary", seen), ("stable", maximum - seen)):
+        if door_hash(situation, role) in (item.hash, "", None):
+            found += weight
+    return found
+
+
 def point(draft: Draft, role: str, target: Set, *, full: int) -> None:
     """Point the Service in `role` at the set, if it is not there and may be. `full` is what the set must have
     available to take over a Service that selected every revision so far."""

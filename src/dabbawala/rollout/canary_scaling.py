@@ -74,10 +74,10 @@ def _held(draft: Draft, traffic: Traffic, item: Set, target: int, *, of_canary: 
     if draft.routed or not traffic.settled:
         draft.block("RouteNotSettled", f"ReplicaSet {item.name} keeps {item.spec} pods until the route holds")
         return item.spec
-    maximum = spec.max_weight(rollout)
     if of_canary and weights.canary_scale(rollout) is not None:
         return target  # the user asked for this size in so many words
-    share = weights.of_weight(spec.replicas(rollout), traffic.seen if of_canary else maximum - traffic.seen, maximum)
+    weight = attachment.share(draft.situation, item, traffic.seen)
+    share = weights.of_weight(spec.replicas(rollout), weight, spec.max_weight(rollout))
     return min(item.spec, max(target, share))
 
 

@@ -13,7 +13,9 @@ def desired(situation: Situation, seen_weight: int) -> Counts:
     """The counts that the current step ends with."""
     rollout = situation.rollout
     if spec.routing(rollout) is not None:
-        return weights.routed_counts(rollout, spec.max_weight(rollout) - seen_weight)
+        stable = situation.sets.stable
+        rest = spec.max_weight(rollout) - seen_weight
+        return weights.routed_counts(rollout, attachment.share(situation, stable, seen_weight) if stable else rest)
     surge, _ = spec.surge_and_unavailable(rollout)
     return weights.basic_counts(spec.replicas(rollout), weights.set_weight(rollout), surge)
 

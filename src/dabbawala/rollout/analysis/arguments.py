@@ -71,7 +71,8 @@ def hidden(measurement: Object, secrets: Iterable[str], *, known: Iterable[str] 
     """The measurement without any secret in what came from outside: its value, its message and its metadata but for
     the `known` keys, which we wrote ourselves. A short secret must not eat digits of a time or of an object's name."""
     listed = list(secrets)
-    told: Object = {field: redacted(measurement[field], listed) for field in ("value", "message") if field in measurement}
+    said = [field for field in ("value", "message") if field in measurement]
+    told: Object = {field: redacted(measurement[field], listed) for field in said}
     metadata = measurement.get("metadata")
     if metadata:
         kept = set(known)
