@@ -273,6 +273,16 @@ async def test_apply_needs_a_manager(server: APIServer) -> None:
     assert "fieldManager" in answer.json["message"]
 
 
+async def test_two_who_apply_a_new_object_at_once_both_succeed(server: APIServer) -> None:
+    async def apply(manager: str) -> int:
+        path = f"{CONFIG_MAPS}/a?fieldManager={manager}"
+        body = config_map("a", **{manager: "1"})
+        return (await call(server, "PATCH", path, body, content_type=str(PatchType.APPLY))).status
+
+    assert sorted(await asyncio.gather(apply("first"), apply("second"))) == [200, 201]
+    assert (await call(server, "GET", CONFIG_MAPS + "/a")).json["data"] == {"first": "1", "second": "1"}
+
+
 async def test_updates_note_who_manages_what(server: APIServer) -> None:
     await call(server, "POST", CONFIG_MAPS + "?fieldManager=maker", config_map("a", k="1"))
     answer = await call(server, "PATCH", CONFIG_MAPS + "/a", {"data": {"z": "1"}}, content_type=MERGE)

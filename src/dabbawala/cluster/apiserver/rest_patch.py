@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import orjson
@@ -81,7 +82,8 @@ async def _apply(call: Call) -> Response:
     if call.core.store.get(call.key) is None:
         if call.target.subresource or applied["metadata"].get("uid"):
             raise call.not_found()
-        return await _apply_new(call, applied)
+        with contextlib.suppress(status.AlreadyExists):  # somebody was quicker: it is an update then
+            return await _apply_new(call, applied)
 
     def transform(current: Object) -> Object:
         new: Object = orjson.loads(orjson.dumps(rest_managed.apply(call, current, applied)))
@@ -91,8 +93,9 @@ async def _apply(call: Call) -> Response:
 
 
 async def _apply_new(call: Call, applied: Object) -> Response:
-    applied["metadata"].pop("resourceVersion", None)
-    new: Object = orjson.loads(orjson.dumps(rest_managed.apply(call, None, applied)))
+    metadata = {field: value for field, value in applied["metadata"].items() if field != "resourceVersion"}
+    made = rest_managed.apply(call, None, {**applied, "metadata": metadata})
+    new: Object = orjson.loads(orjson.dumps(made))
     return rest_bodies.answer(call, await rest_create.create_object(call, new, tracked=False), 201)
 
 
