@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Hashable, Mapping
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from typing import Any
 
 from dabbawala.api import core_v1
@@ -149,8 +149,6 @@ class Agent:
             worker = self.workers.get(key)
             if worker is not None:
                 wait = await worker.step()
-                if worker.state.memory.sandbox is not None:
-                    self._listen_to(key, worker)
                 self._after(key, worker, wait)
             self._queue.succeed(key)
         except (StatusError, RuntimeFailure, OSError) as failed:
@@ -161,11 +159,6 @@ class Agent:
         finally:
             self._queue.done(key)
 
-    def _listen_to(self, key: ObjectKey, worker: PodWorker) -> None:
-        """From the first sandbox on. What ended before anybody listened is found by one more look."""
-        if not self._exits.knows(key) and self._exits.add(key, self.parts.files.state(worker.state.uid)):
-            self._heard(key)
-
     def _after(self, key: ObjectKey, worker: PodWorker, wait: float | None) -> None:
         if worker.state.finished:
             self._done[key] = worker.state.uid
@@ -173,7 +166,11 @@ class Agent:
             self._exits.remove(key)
             # A namesake made while this one was ending has been waiting for its turn.
             self._queue.add(key)
-        elif wait is not None:
+            return
+        state = self.parts.files.state(worker.state.uid)
+        if worker.state.memory.sandbox is not None and not self._exits.knows(key) and self._exits.add(key, state):
+            self._heard(key)  # what ended before anybody listened is found by one more look
+        if wait is not None:
             self._queue.add_after(key, wait)
 
     async def _meet(self, key: ObjectKey) -> None:
@@ -203,18 +200,8 @@ class Agent:
         sandbox = self._sandboxes.pop(meta.uid(pod), None)
         worker = PodWorker(pod, self.parts, sandbox)
         if sandbox is None and not pod_spec.is_terminal(pod) and not pod_spec.status(pod).get("startTime"):
-            worker.state.memory.rejected = self._refusal(pod, node)
+            worker.state.memory.rejected = refusal(self.parts, self.workers.values(), pod, node)
         return worker
-
-    def _refusal(self, pod: Mapping[str, Any], node: Object) -> tuple[str, str] | None:
-        """Why this node does not take the pod, if it does not."""
-        used = admission.Usage()
-        for worker in self.workers.values():
-            if not pod_spec.is_terminal(worker.state.pod) and worker.state.memory.rejected is None:
-                used += admission.usage(worker.state.pod)
-        return admission.refuse_selector(pod, node) or admission.refuse_resources(
-            admission.usage(pod), used, self.parts.identity.machine
-        )
 
     # --- what the runtime has to say ---------------------------------------------------------------------------
 
@@ -241,3 +228,16 @@ class Agent:
                         await self.parts.volumes.refresh(state.pod, self.parts.place(state.address))
                     except Exception as failed:  # the pod keeps what it has
                         log.info("volumes of pod %s not refreshed: %s", state.key, failed)
+
+
+def refusal(
+    parts: NodeParts, workers: Iterable[PodWorker], pod: Mapping[str, Any], node: Object
+) -> tuple[str, str] | None:
+    """Why the node does not take a pod that is new to it, if it does not: reason and message."""
+    used = admission.Usage()
+    for worker in workers:
+        if not pod_spec.is_terminal(worker.state.pod) and worker.state.memory.rejected is None:
+            used += admission.usage(worker.state.pod)
+    return admission.refuse_selector(pod, node) or admission.refuse_resources(
+        admission.usage(pod), used, parts.identity.machine
+    )

@@ -55,9 +55,10 @@ class Memory:
 
     def observe(self) -> Observed:
         return Observed(
-            sandbox=self.sandbox, address=self.address, runs=self.runs, images=self.images,
-            waiting=self.waiting, health=self.health, post_start=self.post_start, stops=self.stops, crashes=self.crashes, volumes=self.volumes,
-            sandbox_failure=self.sandbox_failure, gone=self.gone, rejected=self.rejected, published=self.published,
+            sandbox=self.sandbox, address=self.address, runs=self.runs, images=self.images, waiting=self.waiting,
+            health=self.health, post_start=self.post_start, stops=self.stops, crashes=self.crashes,
+            volumes=self.volumes, sandbox_failure=self.sandbox_failure, gone=self.gone, rejected=self.rejected,
+            published=self.published,
         )  # fmt: skip
 
     def have_sandbox(self, sandbox: Sandbox) -> None:
