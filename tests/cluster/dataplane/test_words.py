@@ -156,6 +156,13 @@ def test_nothing_is_written_when_nothing_has_changed() -> None:
     assert plan.plan(plan.Observed(world, [Verdict("node-1")], {}, ""), [told], NOW).actions == ()
 
 
+def test_a_service_that_changed_during_the_delivery_is_not_said_to_be_run() -> None:
+    delivered = service()
+    world = worlds.assemble(views.services([delivered], []), [], [])
+    changed = {**delivered, "metadata": {**delivered["metadata"], "generation": 4, "resourceVersion": "8"}}
+    assert plan.plan(plan.Observed(world, [Verdict("node-1")], {}, ""), [changed], NOW).actions == ()
+
+
 def test_a_taken_port_is_recorded_once() -> None:
     ports = [{"name": "http", "port": 80, "nodePort": 30080}]
     obj = service(ports=ports, type="NodePort")

@@ -75,7 +75,9 @@ def plan(observed: Observed, services: Iterable[Object], now: datetime) -> Plan:
         actions += _said(istio_networking_v1.DESTINATION_RULE, obj, outcome, now)
     for obj in services:
         view = observed.world.services.get(meta.key(obj))
-        if view is not None and not meta.is_deleting(obj):
+        if view is None or meta.is_deleting(obj):
+            continue
+        if view.generation == meta.generation(obj):  # a newer one is not what was delivered; its turn comes
             actions += _service_actions(observed, obj, view, now)
     return Plan(tuple(actions))
 
