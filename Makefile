@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo up check test soak bench docs clean
+.PHONY: help demo up check test soak bench docs lock clean
 
 help:  ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,5 +40,12 @@ bench: $(VENV)/ready  ## Benchmarks: ratios against a named peer in the same run
 docs: $(VENV)/ready  ## Derive docs/reference from the code
 	$(BIN)/python tools/derive_docs.py
 
+lock:  ## Resolve the dependencies anew, and write requirements.lock
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	echo '# What `make lock` resolved; the constraints of every environment that the Makefile makes.' > requirements.lock
+	build/lock/bin/pip freeze --exclude-editable | LC_ALL=C sort -f >> requirements.lock
+	rm -rf build/lock
+
 clean:  ## Remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

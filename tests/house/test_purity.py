@@ -71,9 +71,10 @@ def test_only_the_clock_reads_time() -> None:
 
 def test_nothing_happens_at_import() -> None:
     """Module level holds definitions, imports and constants; calls that act stand inside functions."""
-    acting = []
-    for module in modules():
-        for node in module.tree.body:
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-                acting.append(f"{module.name}:{node.lineno}")
+    acting = [
+        f"{module.name}:{node.lineno}"
+        for module in modules()
+        for node in module.tree.body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    ]
     assert not acting
