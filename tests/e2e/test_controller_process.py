@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dabbawala.apimachinery import clock
 from tests.e2e import clusters
 from tests.e2e.clusters import until
 from tests.e2e.conftest import Dabba
@@ -111,6 +112,7 @@ def outside(process_pods: None, binaries: dict[str, Path]) -> Iterator[Outside]:
         kubectl = Kubectl(binaries["kubectl"], dabba.kubeconfig(), dabba.home)
         kubectl("apply", "-f", str(ROOT / "manifests" / "rollout"))
         made = Outside(dabba, kubectl, _kubeconfig(dabba, kubectl))
+        made.start()
         try:
             yield made
         finally:
@@ -218,8 +220,11 @@ def route(name: str) -> dict[str, Any]:
     return {**kind, "metadata": {"name": name}, "spec": spec}
 
 
+def _now() -> str:
+    return clock.format_time(clock.SystemClock().now())
+
+
 def test_a_blue_green_release_is_judged_by_prometheus_and_by_a_job(outside: Outside) -> None:
-    outside.start()
     strategy = {
         "activeService": "blue",
         "previewService": "blue-preview",
@@ -251,8 +256,6 @@ def test_a_blue_green_release_is_judged_by_prometheus_and_by_a_job(outside: Outs
 
 
 def test_a_canary_moves_weights_and_goes_back_when_its_analysis_fails(outside: Outside) -> None:
-    if not outside.running:
-        outside.start()
     strategy = {
         "stableService": "green-stable",
         "canaryService": "green-canary",
@@ -276,17 +279,12 @@ def test_a_canary_moves_weights_and_goes_back_when_its_analysis_fails(outside: O
 
 
 def test_a_restart_evicts_the_pods_one_after_another(outside: Outside) -> None:
-    if not outside.running:
-        outside.start()
     outside.apply(service("again", "again"), rollout("again", {"canary": {}}))
     outside.until_phase("again", "Healthy")
     before = {pod["metadata"]["uid"] for pod in outside.read("pods", "-l", "app=again")["items"]}
-    moment = outside.kubectl(
-        "get", "pods", "-l", "app=again", "-o", "jsonpath={.items[-1:].metadata.creationTimestamp}"
-    )
-    patch = json.dumps({"spec": {"restartAt": moment.replace("Z", "") + "Z"}})
-    until("a later second", lambda: _now() > moment)
-    outside.kubectl("patch", "rollout", "again", "--type=merge", "-p", patch.replace(moment, _now()))
+    newest = max(pod["metadata"]["creationTimestamp"] for pod in outside.read("pods", "-l", "app=again")["items"])
+    until("a later second", lambda: _now() > newest)
+    outside.kubectl("patch", "rollout", "again", "--type=merge", "-p", json.dumps({"spec": {"restartAt": _now()}}))
 
     def all_new() -> bool:
         pods = outside.read("pods", "-l", "app=again")["items"]
@@ -296,15 +294,8 @@ def test_a_restart_evicts_the_pods_one_after_another(outside: Outside) -> None:
     outside.until_phase("again", "Healthy")
 
 
-def _now() -> str:
-    from dabbawala.apimachinery import clock
-
-    return clock.format_time(clock.SystemClock().now())
-
-
 def test_when_the_leader_is_killed_another_finishes_its_release(outside: Outside) -> None:
-    while len(outside.running) < 2:
-        outside.start()
+    outside.start()
     steps = [{"setWeight": 50}, {"pause": {"duration": "3s"}}]
     outside.apply(service("heir", "heir"), rollout("heir", {"canary": {"steps": steps}}))
     outside.until_phase("heir", "Healthy")
