@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from dabbawala.api import core_v1, istio_networking_v1
+import pytest
+
+from dabbawala.api import argoproj_v1alpha1, core_v1, istio_networking_v1
+from dabbawala.apimachinery.meta import Object, ObjectKey
+from dabbawala.rollout.rehearsal import Rehearsal
 from tests.rollout.given import (
     analysis_template,
     canary,
@@ -192,6 +196,27 @@ def test_a_third_version_replaces_a_canary_under_way_and_starts_at_the_first_ste
     assert show.rollout["status"]["currentStepIndex"] == 1
 
 
+@pytest.mark.parametrize("weight", [25, 100])
+def test_a_release_back_right_after_a_promotion_gets_its_weight_through_its_own_door(weight: int) -> None:
+    """The route still sends everything through the canary's door, to the set that has just become stable; the set of
+    the release before still runs, so nothing else holds the new release up."""
+    show = healthy(rollout(canary({"setWeight": weight}, {"pause": {"duration": "3s"}}, routed=True)))
+    update(show)
+    while 2 not in pods(show) or show.rollout["status"]["stableRS"] != hash_of(show, 2):
+        if not show.turn():
+            show.stage.now += timedelta(milliseconds=200)
+    assert canary_weight(show) == 100
+    update(show, version=1)
+    while phase(show)[0] != "Paused":
+        if not show.turn():
+            show.stage.now += timedelta(milliseconds=200)
+    assert selector(show, "canary") == show.rollout["status"]["currentPodHash"]
+    assert selector(show, "stable") == show.rollout["status"]["stableRS"]
+    assert canary_weight(show) == weight
+    show.play()
+    assert phase(show) == ("Healthy", "")
+
+
 def test_full_promotion_skips_what_is_left() -> None:
     show = healthy(rollout(canary({"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {}})))
     update(show)
@@ -290,7 +315,12 @@ def test_a_rest_is_a_rest() -> None:
     assert show.turn() is False
 
 
-def runs(show: object) -> list[dict[str, object]]:
-    from dabbawala.api import argoproj_v1alpha1
+def canary_weight(show: Rehearsal) -> int:
+    """What the route sends through the canary's door, wherever that leads."""
+    found = show.stage.get(istio_networking_v1.VIRTUAL_SERVICE, ObjectKey("shop", "web"))
+    assert found is not None
+    return int(found["spec"]["http"][0]["route"][1]["weight"])
 
-    return show.stage.all(argoproj_v1alpha1.ANALYSIS_RUN)  # type: ignore[attr-defined]
+
+def runs(show: Rehearsal) -> list[Object]:
+    return show.stage.all(argoproj_v1alpha1.ANALYSIS_RUN)

@@ -66,10 +66,18 @@ def _rows(situation: Situation, now: Traffic) -> list[tuple[bool, int]]:
     return [
         (retreating, back),
         (available == 0, 0),
+        (_leads_elsewhere(situation), 0),
         (state.promotes_fully(rollout), fully),
         (counting.blocker(situation, now.seen) is not None, _before(situation, now)),
         (True, weights.set_weight(rollout)),
     ]
+
+
+def _leads_elsewhere(situation: Situation) -> bool:
+    """The canary's door still leads to another revision: a route that was left from an earlier release (a new one may
+    begin before the last has put it back) is emptied first, then the door moves, then weight comes."""
+    new, current = situation.sets.new, attachment.door_hash(situation, "canary")
+    return bool(current) and new is not None and current != new.hash
 
 
 def _before(situation: Situation, now: Traffic) -> int:

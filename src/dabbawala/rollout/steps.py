@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dabbawala.apimachinery.meta import Object
-from dabbawala.rollout import counting, pauses, reasons, spec, state, weights
+from dabbawala.rollout import attachment, counting, pauses, reasons, spec, state, weights
 from dabbawala.rollout.draft import Blocker, Draft
 from dabbawala.rollout.routing import Traffic
 
@@ -30,6 +30,9 @@ def _weight_holds(draft: Draft, traffic: Traffic, step: Object) -> Blocker | Non
     wanted = weights.set_weight(rollout)
     if traffic.error or draft.routed or traffic.seen != wanted:
         return Blocker("WeightNotWritten", traffic.error or f"the route gives the canary {traffic.seen}, not {wanted}")
+    new, door = draft.situation.sets.new, attachment.door_hash(draft.situation, "canary")
+    if wanted and new is not None and door not in (None, new.hash):
+        return Blocker("CanaryNotAttached", f"what the route gives the canary does not reach ReplicaSet {new.name}")
     return traffic.pending
 
 
