@@ -30,6 +30,12 @@ FIRST_LOOK_SECONDS_MIN = 3.0
 COMPARED = re.compile(r"(?<=result\[0\] >= )0\.95$")
 NOISE_DEVIATIONS = 3.0
 
+PROBE_SECONDS_MIN = {
+    "readinessProbe": {"initialDelaySeconds": 0, "periodSeconds": 1},
+    "livenessProbe": {"initialDelaySeconds": 10, "periodSeconds": 5},
+}
+"""A pod is ready as soon as it says so; but no busy machine may be mistaken for a dead program."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
@@ -112,9 +118,9 @@ def _template(template: Object, scaling: Scaling) -> Object:
 
 def _container(container: Object, scaling: Scaling) -> Object:
     changed = dict(container)
-    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+    for probe in PROBE_SECONDS_MIN:
         if probe in changed:
-            changed[probe] = _probe(changed[probe], scaling.time)
+            changed[probe] = _probe(probe, changed[probe], scaling.time)
     requests = (changed.get("resources") or {}).get("requests")
     if requests:
         smaller = {
@@ -124,9 +130,9 @@ def _container(container: Object, scaling: Scaling) -> Object:
     return changed
 
 
-def _probe(probe: Object, factor: float) -> Object:
-    shorter = {"initialDelaySeconds": 0, "periodSeconds": 1}
-    return {**probe, **{f: max(least, round(probe[f] / factor)) for f, least in shorter.items() if f in probe}}
+def _probe(name: str, probe: Object, factor: float) -> Object:
+    least = PROBE_SECONDS_MIN[name]
+    return {**probe, **{field: max(least[field], round(probe[field] / factor)) for field in least if field in probe}}
 
 
 def _divided(resource: str, amount: str, factor: float) -> str:
