@@ -5,9 +5,9 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from dabbawala.api import argoproj_v1alpha1, core_v1, istio_networking_v1
+from dabbawala.api import apps_v1, argoproj_v1alpha1, core_v1, istio_networking_v1
 from dabbawala.api.kind import Kind
-from dabbawala.apimachinery.meta import Object
+from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.rollout.rehearsal import START, Rehearsal
 from dabbawala.rollout.stage import Stage
 
@@ -51,7 +51,7 @@ def destination_rule() -> tuple[Kind, Object]:
 
 def analysis_template(name: str, *, count: int = 5, interval: str = "60s", **metric: Any) -> tuple[Kind, Object]:
     made = {
-        "name": "success-rate",
+        "name": f"{name}-metric" if name != "rate" else "success-rate",
         "interval": interval,
         "count": count,
         "successCondition": "result[0] >= 0.95",
@@ -80,7 +80,9 @@ def blue_green(**more: Any) -> Object:
 DOORS = tuple(service(name) for name in ("active", "preview", "stable", "canary"))
 
 
-def healthy(body: Object, *others: tuple[Kind, Object], pod_seconds: float = 10, failing: tuple[str, ...] = ()) -> Rehearsal:
+def healthy(
+    body: Object, *others: tuple[Kind, Object], pod_seconds: float = 10, failing: tuple[str, ...] = ()
+) -> Rehearsal:
     """A Rollout that has reached its first revision on a small cluster with all the Services, and its recorded events
     dropped."""
     stage = Stage(START, pod_seconds=pod_seconds, failing=frozenset(failing))
@@ -121,8 +123,6 @@ def events(show: Rehearsal) -> list[str]:
 
 def pods(show: Rehearsal) -> dict[int, int]:
     """Revision -> pods asked for."""
-    from dabbawala.api import apps_v1
-
     found = show.stage.all(apps_v1.REPLICA_SET)
     return {
         int(item["metadata"]["annotations"]["rollout.argoproj.io/revision"]): int(item["spec"]["replicas"])
@@ -132,16 +132,12 @@ def pods(show: Rehearsal) -> dict[int, int]:
 
 def selector(show: Rehearsal, name: str) -> str:
     """The revision that a Service selects, as a hash."""
-    from dabbawala.apimachinery.meta import ObjectKey
-
     found = show.stage.get(core_v1.SERVICE, ObjectKey(SPACE, name))
     assert found is not None
     return str(found["spec"]["selector"].get("rollouts-pod-template-hash", ""))
 
 
 def hash_of(show: Rehearsal, revision: int) -> str:
-    from dabbawala.api import apps_v1
-
     for item in show.stage.all(apps_v1.REPLICA_SET):
         if item["metadata"]["annotations"]["rollout.argoproj.io/revision"] == str(revision):
             return str(item["metadata"]["labels"]["rollouts-pod-template-hash"])

@@ -42,7 +42,8 @@ def test_a_collision_count_gives_another_hash() -> None:
 
 
 def test_the_json_is_written_as_go_writes_it() -> None:
-    container = {"command": ["a<b&c"], "name": "x", "ports": [], "resources": {"limits": {"cpu": "1000m"}}, "tty": False}
+    limits = {"limits": {"cpu": "1000m"}}
+    container = {"command": ["a<b&c"], "name": "x", "ports": [], "resources": limits, "tty": False}
     text = go_json.encode({"spec": {"hostNetwork": False, "containers": [container]}, "metadata": {}})
     assert text == (
         '{"metadata":{},"spec":{"containers":[{"name":"x","command":["a\\u003cb\\u0026c"],'

@@ -173,7 +173,8 @@ class Laws:
             yield f"weights {shares}"
 
     def _doors_lead_to_ready_pods(self, world: World, happening: Happening) -> Iterable[str]:
-        assert happening.old is not None and happening.new is not None
+        assert happening.old is not None
+        assert happening.new is not None
         before, after = (item["spec"]["selector"].get(keys.HASH) for item in (happening.old, happening.new))
         if before == after or not self._script.steady:
             return
@@ -244,7 +245,8 @@ class RolloutWorld:
         """Create, disturb, settle; every law is checked on the way and the outcome at the end."""
         world = self.world
         for name in ("active", "preview", "stable", "canary"):
-            world.create(SERVICE, {"metadata": {"name": name, "namespace": "shop"}, "spec": {"selector": {"app": "web"}}})
+            metadata = {"name": name, "namespace": "shop"}
+            world.create(SERVICE, {"metadata": metadata, "spec": {"selector": {"app": "web"}}})
         world.create(ROUTE, route())
         world.create(argoproj_v1alpha1.ANALYSIS_TEMPLATE, analysis_template())
         world.create(ROLLOUT, rollout(self.script))
@@ -307,7 +309,8 @@ class RolloutWorld:
         assert alive == [hash_] * count, f"{len(alive)} pods of {set(alive)} where {count} of {hash_} were asked for"
         for name in spec.services(now).values():
             service = self.world.store.get(SERVICE, ObjectKey("shop", name))
-            assert service is not None and service["spec"]["selector"].get(keys.HASH) == hash_, name
+            assert service is not None
+            assert service["spec"]["selector"].get(keys.HASH) == hash_, name
         status = now["status"]
         reported = [int(status.get(field) or 0) for field in ("replicas", "updatedReplicas", "availableReplicas")]
         assert reported == [count] * 3, f"status says {status}"

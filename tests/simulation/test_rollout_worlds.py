@@ -1,4 +1,4 @@
-"""Rollouts in seeded worlds with late reads, lost watches, conflicts, lost answers, crashes, and a lagging data plane."""
+"""Rollouts in seeded worlds with late reads, lost watches, conflicts, lost answers, crashes and a lagging Envoy."""
 
 from __future__ import annotations
 

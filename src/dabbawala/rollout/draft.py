@@ -76,7 +76,7 @@ class Draft:
         if count == 0 and item.deadline is not None:
             annotations[keys.SCALE_DOWN_DEADLINE] = None
         body: Object = {"metadata": {"annotations": annotations}, "spec": {"replicas": count}}
-        self.act(Patch(apps_v1.REPLICA_SET, meta.key(item.object), body, resource_version=_version(item)))
+        self.act(Patch(apps_v1.REPLICA_SET, meta.key(item.object), body, resource_version=self._version(item)))
         if count != item.spec:
             verb = "up" if count > item.spec else "down"
             text = f"Scaled {verb} ReplicaSet {item.name} (revision {item.revision}) from {item.spec} to {count}"
@@ -86,12 +86,18 @@ class Draft:
     def annotate(self, item: Set, **annotations: str | None) -> None:
         """Set annotations of a set by their field names' values; None removes one."""
         body: Object = {"metadata": {"annotations": annotations}}
-        self.act(Patch(apps_v1.REPLICA_SET, meta.key(item.object), body, resource_version=_version(item)))
+        self.act(Patch(apps_v1.REPLICA_SET, meta.key(item.object), body, resource_version=self._version(item)))
 
     def give_deadline(self, item: Set, delay: timedelta) -> None:
         moment = self.situation.now + delay
         self.annotate(item, **{keys.SCALE_DOWN_DEADLINE: clock.format_time(moment)})
         self.look_at(moment)
+
+    def _version(self, item: Set) -> str:
+        """Only the first write to a set in a pass is bound to what was read; it speaks for the others."""
+        key = meta.key(item.object)
+        again = any(isinstance(action, Patch) and action.key == key for action in self.actions)
+        return "" if again else meta.resource_version(item.object)
 
     def finish(self) -> Plan:
         """The plan: actions, then the status, then the events that tell of it. A pass that writes the Rollout itself
@@ -114,10 +120,6 @@ class Draft:
 
 def _writes_rollout(action: Action) -> bool:
     return isinstance(action, Patch) and action.kind is argoproj_v1alpha1.ROLLOUT
-
-
-def _version(item: Set) -> str:
-    return meta.resource_version(item.object)
 
 
 def _before_events(actions: Sequence[Action]) -> list[Action]:

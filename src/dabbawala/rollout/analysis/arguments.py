@@ -68,10 +68,11 @@ def _text(text: str, known: Mapping[str, str]) -> str:
 
 
 def hidden(measurement: Object, secrets: Iterable[str], *, known: Iterable[str] = ()) -> Object:
-    """The measurement without any secret in what came from outside: its value, its message and its metadata but for
-    the `known` keys, which we wrote ourselves. A short secret must not eat digits of a time or of an object's name."""
+    """The measurement without any secret in what came from outside: its value, its message, what is kept of it for
+    the metric, and its metadata but for the `known` keys, which we wrote ourselves. A short secret must not eat digits
+    of a time or of an object's name."""
     listed = list(secrets)
-    said = [field for field in ("value", "message") if field in measurement]
+    said = [field for field in ("value", "message", "metricMetadata") if field in measurement]
     told: Object = {field: redacted(measurement[field], listed) for field in said}
     metadata = measurement.get("metadata")
     if metadata:
