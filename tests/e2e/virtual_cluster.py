@@ -26,7 +26,11 @@ from dabbawala.apimachinery.clock import VirtualClock
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.client.client import Client
 from dabbawala.client.dialer import Answer, Dialer, DialFailed, service_of
+from dabbawala.cluster.apiserver import table
 from dabbawala.cluster.apiserver.app import APIServer
+from dabbawala.cluster.apiserver.core import Core, Plugins
+from dabbawala.cluster.apiserver.discovery import Discovery
+from dabbawala.cluster.apiserver.openapi import OpenAPI
 from dabbawala.cluster.controllers.garbagecollector.controller import GarbageCollector
 from dabbawala.cluster.controllers.nodelifecycle.controller import NodeLifecycleController
 from dabbawala.cluster.kubelet.simulated_kubelet import SimulatedKubelet, simulated_nodes
@@ -188,7 +192,7 @@ class VirtualCluster:
 @asynccontextmanager
 async def virtual_cluster(folder: Path, *, nodes: int = 1, prometheus: bool = True) -> AsyncIterator[VirtualCluster]:
     clock = Clock()
-    async with APIServer.in_memory(kinds.KINDS, clock=clock, namespaces=()) as server:
+    async with APIServer.in_memory(kinds.KINDS, clock=clock, plugins=_plugins, namespaces=()) as server:
         await bootstrap.apply(server.client())
         cluster = VirtualCluster(server, clock, folder, nodes)
         running = [asyncio.create_task(cluster.runtime.run()), asyncio.create_task(cluster.rollouts.run())]
@@ -206,6 +210,12 @@ async def virtual_cluster(folder: Path, *, nodes: int = 1, prometheus: bool = Tr
                 await stopping()
 
 
+def _plugins(core: Core) -> Plugins:
+    """Everybody may do everything; kubectl finds what it asks for."""
+    endpoints = {**Discovery(core.kinds).endpoints(), **OpenAPI(core.kinds).endpoints()}
+    return Plugins(endpoints=endpoints, negotiator=table.negotiator(core.clock))
+
+
 async def _prometheus(cluster: VirtualCluster) -> Callable[[], Any]:
     """The product's own Prometheus API over the cluster's samples, at the address that manifests name."""
     worker = ThreadPoolExecutor(1)
@@ -218,6 +228,7 @@ async def _prometheus(cluster: VirtualCluster) -> Callable[[], Any]:
 
     async def stop() -> None:
         await runner.cleanup()
+        await scraper.close()
         worker.shutdown()
 
     return stop
