@@ -89,6 +89,15 @@ def test_a_death_without_a_word_is_told_with_the_end_of_the_log(where: Paths) ->
         daemon.follow(started(where, "import sys; print('no memory'); sys.exit(3)"), where, lambda event: None)
 
 
+def test_a_start_that_hangs_is_given_up_with_a_hint(where: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "START_SECONDS_MAX", 0.2)
+    launched = started(where, "import signal; signal.pause()")
+    with pytest.raises(daemon.StartFailed, match="`dabba logs` shows what it is doing"):
+        daemon.follow(launched, where, lambda event: None)
+    launched.process.kill()
+    launched.process.wait()
+
+
 def test_a_control_plane_that_does_not_end_when_asked_is_ended(where: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daemon, "STOP_SECONDS_MAX", 0.2)
     program = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -132,13 +133,18 @@ def follow(launched: Launch, paths: Paths, heard: Callable[[dict[str, Any]], Non
 
 
 def _events(fd: int) -> Iterator[dict[str, Any]]:
-    """Lines of the pipe until its end, or for START_SECONDS_MAX."""
+    """Lines of the pipe until its end. Raises StartFailed when that takes longer than START_SECONDS_MAX."""
     deadline = time.monotonic() + START_SECONDS_MAX
-    with os.fdopen(fd) as pipe:
-        for line in pipe:
-            yield json.loads(line)
-            if time.monotonic() > deadline:
+    begun = b""
+    with os.fdopen(fd, "rb", buffering=0):
+        while True:
+            if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 raise StartFailed(f"not ready within {START_SECONDS_MAX:.0f} s; `dabba logs` shows what it is doing")
+            part = os.read(fd, 1 << 16)
+            if not part:
+                return
+            *lines, begun = (begun + part).split(b"\n")
+            yield from map(json.loads, lines)
 
 
 def _tail(paths: Paths, offset: int) -> str:
