@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Dabba, short_home
+from tests.e2e.conftest import Dabba
 
 DEMO_SECONDS_MAX = 240
 RELEASE_FIELDS = {
@@ -18,11 +20,13 @@ RELEASE_FIELDS = {
 
 
 @pytest.fixture(scope="module")
-def finished(process_pods: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, Path]:
+def finished(process_pods: None) -> Iterator[tuple[int, str, Path]]:
     """Exit status, what was printed, and where the reports are."""
-    dabba = Dabba(short_home(tmp_path_factory))
-    done = dabba.run("demo", "--quick", "--output", str(dabba.home), timeout=DEMO_SECONDS_MAX)
-    return done.returncode, done.stdout + done.stderr, dabba.home
+    with tempfile.TemporaryDirectory(prefix="dabba", ignore_cleanup_errors=True) as made:
+        dabba = Dabba(Path(made))
+        (dabba.home / "run").mkdir(mode=0o700)
+        done = dabba.run("demo", "--quick", "--output", made, timeout=DEMO_SECONDS_MAX)
+        yield done.returncode, done.stdout + done.stderr, dabba.home
 
 
 @pytest.fixture
