@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import click
@@ -55,8 +56,9 @@ class Module:
         return str(self.path.relative_to(SOURCE))
 
 
-def modules(under: str = "") -> list[Module]:
-    return [Module(path, ast.parse(path.read_text())) for path in sorted((SOURCE / under).rglob("*.py"))]
+@cache
+def modules(under: str = "") -> tuple[Module, ...]:
+    return tuple(Module(path, ast.parse(path.read_text())) for path in sorted((SOURCE / under).rglob("*.py")))
 
 
 def module(name: str) -> Module:
@@ -208,11 +210,7 @@ def _scraped() -> list[str]:
 
 def _of_rollouts() -> list[str]:
     """Only when somebody serves what `rollout/metrics.py` renders."""
-    served = any(
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "render"
-        for each in modules()
-        for node in ast.walk(each.tree)
-    )
+    served = any(".render(" in path.read_text() for path in SOURCE.rglob("*.py"))
     if not served:
         return []
     intro = "The names that Argo Rollouts' dashboards and alerts use."
@@ -296,9 +294,8 @@ def _variable(node: ast.AST) -> str:
         source, key = node.value, node.slice
     else:
         return ""
-    spoken = ast.unparse(source)
     name = _text(key)
-    return name if spoken in ("environment", "os.environ") and name.isupper() else ""
+    return name if name.isupper() and ast.unparse(source) in ("environment", "os.environ") else ""
 
 
 def _keys() -> list[tuple[str, str]]:

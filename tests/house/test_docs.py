@@ -230,3 +230,24 @@ def test_what_the_product_imports_it_declares() -> None:
                 imported.add(node.module.partition(".")[0])
     foreign = imported - set(sys.stdlib_module_names) - {"dabbawala"}
     assert {modules.get(name, name) for name in foreign} == declared
+
+
+def test_every_field_of_the_demos_report_is_explained() -> None:
+    page = set(SPAN.findall((ROOT / "docs" / "demo.md").read_text()))
+    written = {
+        key.value
+        for name, functions in {"run.py": {"_report", "_entry"}, "outcome.py": {"numbers", "steps"}}.items()
+        for function in ast.walk(ast.parse((PRODUCT / "demo" / name).read_text()))
+        if isinstance(function, ast.FunctionDef) and function.name in functions
+        for key in fields_of(function)
+    }
+    assert not sorted(written - page)
+
+
+def fields_of(function: ast.FunctionDef) -> Iterator[ast.Constant]:
+    """Keys of one word that a function writes: of the dicts it spells out, and by assignment."""
+    for node in ast.walk(function):
+        keys = node.keys if isinstance(node, ast.Dict) else [node.slice] if isinstance(node, ast.Subscript) else []
+        for key in keys:
+            if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value.isidentifier():
+                yield key

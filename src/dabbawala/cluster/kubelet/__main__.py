@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
 def node_plan(given: argparse.Namespace) -> NodePlan:
     return NodePlan(
         name=given.node, address=given.address, run_dir=given.run_dir, data_dir=given.data_dir, zone=given.zone,
-        region=given.region, machine=_machine(given),
+        region=given.region, machine=_machine(given), labels={"dabbawala.dev/runtime": "process"},
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ class BadOptions(Exception):
 @dataclass(frozen=True, slots=True)
 class Options:
     """`simulated_nodes` are further nodes whose pods run no process. `api_port` 0 takes a free one, then keeps it.
-    `cpu` and `memory` are what each node offers, as quantities; empty divides the machine's between the nodes.
+    `cpu` and `memory` are what each node offers, as quantities; empty offers the whole machine's on every node.
     `without` names the capabilities that run elsewhere, as processes of their own, or not at all."""
 
     nodes: int = 1
