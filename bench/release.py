@@ -220,10 +220,16 @@ async def bench(cluster: PrivateCluster, size: Size) -> bool:
             cleanup.push_async_callback(load.stop)
         await asyncio.sleep(SETTLE_SECONDS)
         work = (run.releases(share) for run, share in zip(runs, _shares(size, runs), strict=True))
-        stuck = [found for found in await asyncio.gather(*work, return_exceptions=True) if found]
-        released = time.time() - began
-        while not stuck and sum(len(run.ledger) for run in runs) < size.requests:
-            await asyncio.sleep(SETTLE_SECONDS)
+        stuck: list[object] = []
+        released = 0.0
+        try:
+            stuck += [found for found in await asyncio.gather(*work, return_exceptions=True) if found]
+            released = time.time() - began
+            while not stuck and sum(len(run.ledger) for run in runs) < size.requests:
+                await asyncio.sleep(SETTLE_SECONDS)
+        except asyncio.CancelledError:  # Ctrl-C: what was seen so far is told all the same
+            stuck.append("interrupted")
+            released = released or time.time() - began
         await asyncio.gather(*(load.stop() for load in loads))
         held = report(runs, released, time.time() - began)
         for run in runs if stuck else ():

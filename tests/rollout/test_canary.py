@@ -293,9 +293,7 @@ def test_a_missing_service_is_said_and_nothing_else_happens() -> None:
 
 
 def test_a_canary_that_never_becomes_ready_misses_its_deadline_and_is_aborted() -> None:
-    body = rollout(
-        canary({"setWeight": 20}, {"pause": {}}), progressDeadlineSeconds=60, progressDeadlineAbort=True
-    )
+    body = rollout(canary({"setWeight": 20}, {"pause": {}}), progressDeadlineSeconds=60, progressDeadlineAbort=True)
     show = healthy(body)
     show.stage.pod_seconds = 100_000
     update(show)
