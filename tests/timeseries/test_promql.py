@@ -112,8 +112,16 @@ def test_bucket_quantile_at_the_edges(buckets: list[tuple[float, float]], expect
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.0, "1"), (0.1, "0.1"), (1e21, "1000000000000000000000"), (1e-7, "0.0000001"), (math.inf, "+Inf"), (-math.inf, "-Inf"), (math.nan, "NaN")],
-)  # fmt: skip
+    [
+        (1.0, "1"),
+        (0.1, "0.1"),
+        (1e21, "1000000000000000000000"),
+        (1e-7, "0.0000001"),
+        (math.inf, "+Inf"),
+        (-math.inf, "-Inf"),
+        (math.nan, "NaN"),
+    ],
+)
 def test_values_are_printed_as_prometheus_prints_them(value: float, text: str) -> None:
     assert format_value(value) == text
 

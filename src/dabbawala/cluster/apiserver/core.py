@@ -51,7 +51,8 @@ class Core:
         self.store = store
         self.kinds = kinds
         self.clock = clock
-        # Seeded by the system once: names and uids must differ, not be secret, and asking each time is a sixth of a create.
+        # Seeded by the system once: names and uids must differ, not be secret, and asking each time is a sixth of a
+        # create.
         self.random = randomness or random.Random()
         self.objects = Objects(store)
         self.addresses = ServiceAddresses(store)

@@ -98,7 +98,8 @@ def build_wheel(folder, settings=None, metadata=None):
     with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
         wheel.writestr("greeter.py", "word = 'namaste'\\n")
         wheel.writestr("greeter-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: greeter\\nVersion: 1.0\\n")
-        wheel.writestr("greeter-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        about = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        wheel.writestr("greeter-1.0.dist-info/WHEEL", about)
         wheel.writestr("greeter-1.0.dist-info/RECORD", "")
     return name
 """
