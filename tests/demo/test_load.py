@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from dabbawala.demo import visitors
-from dabbawala.demo.load import NEW_CONNECTION_EVERY, Load, Sample, Settings
+from dabbawala.demo.load import NEW_CONNECTION_EVERY, Load, LoadProcess, Sample, Settings
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -99,6 +100,29 @@ async def test_stopping_waits_for_what_is_in_flight() -> None:
         await running
     assert seen
     assert not [sample for sample in seen if sample.failed]
+
+
+async def test_a_client_that_was_kept_from_sending_says_how_late_it_was() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        time.sleep(0.05)  # holds up the client too, which shares this loop
+        return web.Response()
+
+    async with serving(answer) as server:
+        samples = await sent(server, limit=10)
+    assert all(0 <= sample.late <= sample.latency for sample in samples)
+    assert max(sample.late for sample in samples) >= 0.04
+
+
+async def test_samples_of_the_load_process_arrive_whole() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=503, headers={"X-Version": "v1"})
+
+    seen: list[Sample] = []
+    async with serving(answer) as server:
+        load = LoadProcess(Settings("127.0.0.1", server.port or 0, "shop", "catalog", 400, 200), seen.extend)
+        await load.start()
+        await load.finished()
+    assert [(sample.status, sample.version, sample.error) for sample in seen] == [(503, "v1", "")] * 200
 
 
 def test_every_run_asks_the_same_and_nothing_tells_the_versions_apart() -> None:
