@@ -68,9 +68,7 @@ def test_metadata_of_a_role_is_put_into_pods_and_taken_out_when_the_role_ends() 
     assert labels["1"]["role"] == "stable"
     assert labels["2"]["role"] == "canary"
     live = pods_of(show, created=clock.format_time(START))
-    bare = tuple(
-        {**pod, "metadata": {**pod["metadata"], "labels": {"app": "web"}}} for pod in live
-    )
+    bare = tuple({**pod, "metadata": {**pod["metadata"], "labels": {"app": "web"}}} for pod in live)
     patches = [action for action in decided(show, pods=bare).actions if isinstance(action, Patch)]
     wanted = {patch.body["metadata"]["labels"]["role"] for patch in patches if patch.kind.kind == "Pod"}
     assert wanted == {"stable", "canary"}
@@ -146,9 +144,10 @@ def test_a_rollout_takes_its_template_from_a_workload_and_scales_that_down() -> 
         show = Referring(referring(mode), [(apps_v1.DEPLOYMENT, deployment())])
         show.play()
         assert phase(show) == ("Healthy", ""), mode
-        assert show.rollout["status"]["workloadObservedGeneration"] == show.rollout["metadata"]["annotations"][
-            "rollout.argoproj.io/workload-generation"
-        ]
+        assert (
+            show.rollout["status"]["workloadObservedGeneration"]
+            == show.rollout["metadata"]["annotations"]["rollout.argoproj.io/workload-generation"]
+        )
         assert show.stage.all(apps_v1.DEPLOYMENT)[0]["spec"]["replicas"] == left
         assert "template" not in show.rollout["spec"], "what was resolved is never written back"
 

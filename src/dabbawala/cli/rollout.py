@@ -104,9 +104,7 @@ async def watch(name: str, timeout: int, namespace: str) -> None:
         raise click.exceptions.Exit(YES if found.phase == phases.HEALTHY else NO)
 
 
-async def _show_until(
-    at: Session, name: str, console: Console, done: Callable[[tree.Summary], bool]
-) -> tree.Summary:
+async def _show_until(at: Session, name: str, console: Console, done: Callable[[tree.Summary], bool]) -> tree.Summary:
     found = await _summary(at, name)
     with Live(rollout_view.panel(found), console=console, auto_refresh=False) as live:
         while not done(found):
@@ -306,5 +304,3 @@ async def explain_command(name: str, namespace: str) -> None:
         for line in told.acts:
             click.echo(f"  next: {line}")
         raise click.exceptions.Exit(YES if told.is_settled else NO)
-
-

@@ -13,7 +13,7 @@ from dabbawala.api import argoproj_v1alpha1
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.reconcile.plan import Create, Delete, Patch
-from dabbawala.rollout import keys, pauses, reasons, spec, state
+from dabbawala.rollout import keys, pauses, promotion, reasons, spec, state
 from dabbawala.rollout.analysis import templates
 from dabbawala.rollout.draft import Draft
 from dabbawala.rollout.observed import Situation
@@ -75,15 +75,11 @@ def blue_green(draft: Draft) -> None:
 
 
 def _is_fast(draft: Draft) -> bool:
-    from dabbawala.rollout import promotion
-
     return promotion.is_fast_rollback(draft.situation) or state.promotes_fully(draft.situation.rollout)
 
 
 def _preview_ready(draft: Draft) -> bool:
-    from dabbawala.rollout import blue_green as strategy
-
-    new, size = draft.situation.sets.new, strategy.preview_size(draft)
+    new, size = draft.situation.sets.new, state.preview_size(draft.situation.rollout)
     return new is not None and not draft.scaled and not draft.routed and new.spec == size and new.sure >= size
 
 
@@ -195,9 +191,7 @@ def _free_name(situation: Situation, base: str) -> str:
 def _tidy(draft: Draft, roles: tuple[Role, ...]) -> None:
     """Terminate runs of no role, and delete finished ones beyond the history limits or of forgotten revisions."""
     situation = draft.situation
-    current = {
-        str(((draft.status.get(role.part) or {}).get(role.field) or {}).get("name", "")) for role in roles
-    }
+    current = {str(((draft.status.get(role.part) or {}).get(role.field) or {}).get("name", "")) for role in roles}
     finished: dict[bool, list[Object]] = {True: [], False: []}
     for run in situation.world.analysis_runs:
         if meta.name(run) in current or meta.is_deleting(run):
@@ -210,7 +204,7 @@ def _tidy(draft: Draft, roles: tuple[Role, ...]) -> None:
             finished[phase(run) == "Successful"].append(run)
     good, bad = spec.analysis_history_limits(situation.rollout)
     for successful, limit in ((True, good), (False, bad)):
-        listed = sorted(finished[successful], key=lambda run: (meta.metadata(run).get("creationTimestamp") or ""))
+        listed = sorted(finished[successful], key=lambda run: meta.metadata(run).get("creationTimestamp") or "")
         for run in listed[: max(0, len(listed) - limit)]:
             _delete(draft, run)
 

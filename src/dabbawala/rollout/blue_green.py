@@ -52,21 +52,11 @@ def is_saturated(draft: Draft, item: Set | None) -> bool:
     return item is not None and item.spec == count and item.desired == count and item.sure == count
 
 
-def preview_size(draft: Draft) -> int:
-    """Pods of the new set while it is only previewed: all, unless `previewReplicaCount` holds."""
-    rollout = draft.situation.rollout
-    count = spec.preview_replicas(rollout)
-    active = state.active_hash(rollout)
-    if count is None or not active or active == state.current_hash(rollout) or state.checkpoint_passed(rollout):
-        return spec.replicas(rollout)
-    return min(count, spec.replicas(rollout)) if not state.promotes_fully(rollout) else spec.replicas(rollout)
-
-
 def _preview_door(draft: Draft) -> None:
     new = draft.situation.sets.new
     if new is None or pauses.is_inconclusive(draft) or state.is_aborted(draft.situation.rollout):
         return
-    attachment.point(draft, "preview", new, full=preview_size(draft))
+    attachment.point(draft, "preview", new, full=state.preview_size(draft.situation.rollout))
 
 
 # Sizes.
@@ -101,7 +91,7 @@ def _new_size(draft: Draft, new: Set) -> int:
         if selector_hash(service_named(draft.situation, "active") or {}) == new.hash:
             return new.spec
         return aborted_target(draft, new, NONE, role="preview")
-    size = preview_size(draft)
+    size = state.preview_size(draft.situation.rollout)
     return new.spec if new.spec > size and promotion.is_fast_rollback(draft.situation) else size
 
 
@@ -148,7 +138,7 @@ def _begin_or_end(draft: Draft) -> None:
 
 
 def _ready_to_pause(draft: Draft, new: Set) -> bool:
-    size = preview_size(draft)
+    size = state.preview_size(draft.situation.rollout)
     return not draft.scaled and new.spec == size and new.sure >= size and _pre_analysis_passed(draft) is None
 
 
@@ -173,7 +163,7 @@ def _checkpoint(draft: Draft) -> None:
         return
     enabled, seconds = spec.auto_promotion(rollout)
     waits = not enabled or seconds > 0
-    if not waits and new.sure >= preview_size(draft) and _pre_analysis_passed(draft) is None:
+    if not waits and new.sure >= state.preview_size(draft.situation.rollout) and _pre_analysis_passed(draft) is None:
         draft.put("blueGreen", scaleUpPreviewCheckPoint=True)
         draft.look_again()
 

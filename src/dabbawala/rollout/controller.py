@@ -188,5 +188,3 @@ def _referring(deployment: Object, caches: Caches) -> Iterable[ObjectKey]:
         for item in _of_namespace(deployment, caches)
         if ((item.get("spec") or {}).get("workloadRef") or {}).get("name") == name
     ]
-
-

@@ -6,6 +6,9 @@ Source: Argo Rollouts, rollout/ephemeralmetadata.go.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import orjson
 
 from dabbawala.api import apps_v1, core_v1
@@ -68,9 +71,8 @@ def _pods(draft: Draft, item: Set, before: Object, after: Object) -> None:
             draft.act(Patch(core_v1.POD, meta.key(pod), {"metadata": change}))
 
 
-def _change(metadata: object, before: Object, after: Object) -> Object:
+def _change(current: Mapping[str, Any], before: Object, after: Object) -> Object:
     """A merge patch of metadata: what is to come, and None for what is to go."""
-    current = metadata if isinstance(metadata, dict) else dict(metadata)  # type: ignore[call-overload]
     change: Object = {}
     for field in FIELDS:
         has, old, new = current.get(field) or {}, before.get(field) or {}, after.get(field) or {}

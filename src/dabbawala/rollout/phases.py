@@ -71,8 +71,10 @@ def _verification_pending(rollout: Object) -> str | None:
     body = spec.blue_green(rollout)
     if body is None or state.is_fully_promoted(rollout):
         return None
-    return "waiting for post-promotion analysis to complete" if body.get("postPromotionAnalysis") else (
-        "waiting for analysis to complete"
+    return (
+        "waiting for post-promotion analysis to complete"
+        if body.get("postPromotionAnalysis")
+        else ("waiting for analysis to complete")
     )
 
 

@@ -100,8 +100,11 @@ def is_within_window(situation: Situation, target: Set) -> bool:
 
 
 def _before(left: Set, right: Set) -> bool:
-    return bool(left.created) and bool(right.created) and left.name != right.name and (
-        clock.parse_time(left.created) < clock.parse_time(right.created)
+    return (
+        bool(left.created)
+        and bool(right.created)
+        and left.name != right.name
+        and (clock.parse_time(left.created) < clock.parse_time(right.created))
     )
 
 

@@ -186,7 +186,6 @@ def step_name(rollout: Object) -> str:
     return "promoting" if spec.steps(rollout) else str(state.of(rollout).get("message") or "")
 
 
-
 DECISIONS_MAX = 100
 
 

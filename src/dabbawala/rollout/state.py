@@ -98,3 +98,13 @@ def weights(rollout: Object) -> Mapping[str, Any]:
 def is_observed_once(rollout: Object) -> bool:
     """The controller has looked at this Rollout before."""
     return bool(of(rollout).get("observedGeneration"))
+
+
+def preview_size(rollout: Object) -> int:
+    """Pods of a blue-green Rollout's new set while it is only previewed: all, unless `previewReplicaCount` holds."""
+    count, active = spec.preview_replicas(rollout), active_hash(rollout)
+    if count is None or not active or active == current_hash(rollout):
+        return spec.replicas(rollout)
+    if checkpoint_passed(rollout) or promotes_fully(rollout):
+        return spec.replicas(rollout)
+    return min(count, spec.replicas(rollout))

@@ -20,8 +20,7 @@ from dabbawala.rollout.validation_canary import anti_affinity, canary
 Errors = Iterator[FieldError]
 
 SAME_SERVICES = (
-    "This rollout uses the same service for the active and preview services, "
-    "but two different services are required."
+    "This rollout uses the same service for the active and preview services, but two different services are required."
 )
 MULTIPLE_STRATEGIES = "Multiple Strategies can not be listed"
 LIMIT_TOO_LARGE = "This rollout's revision history limit can not be smaller than the rollout's scale down limit"

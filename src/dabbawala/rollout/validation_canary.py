@@ -14,8 +14,7 @@ Errors = Iterator[FieldError]
 
 PATH = "spec.strategy"
 SAME_SERVICES = (
-    "This rollout uses the same service for the stable and canary services, "
-    "but two different services are required."
+    "This rollout uses the same service for the stable and canary services, but two different services are required."
 )
 NO_ROOM = "MaxSurge and MaxUnavailable both can not be zero"
 SERVICES_NEEDED = "Canary service and Stable service must to be set to use Traffic Routing"

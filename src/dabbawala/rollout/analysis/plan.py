@@ -308,5 +308,3 @@ def retire(run: Object, now: datetime) -> Plan:
     if left is None or left > timedelta(0):
         return Plan(requeue_after=left)
     return Plan((Delete(argoproj_v1alpha1.ANALYSIS_RUN, meta.key(run), uid=meta.uid(run)),))
-
-
