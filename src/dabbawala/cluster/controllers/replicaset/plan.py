@@ -76,12 +76,16 @@ def _status(desired: Object, owned: Sequence[Object], now: datetime, *, settled:
 
 
 def refused(desired: Object, creating: bool, message: str, now: datetime) -> Plan:
-    """The API refused a creation or deletion: say so in a condition and an event."""
+    """The API refused a creation or deletion: say so in a condition and an event.
+
+    The condition keeps the first message, as upstream's does: each refusal names another pod, and a write for each
+    would wake the set again at once instead of after its back-off.
+    """
     reason = "FailedCreate" if creating else "FailedDelete"
     condition = conditions.Condition(REPLICA_FAILURE, "True", reason, message)
     current = (desired.get("status") or {}).get("conditions") or ()
     known = conditions.find_in(current, REPLICA_FAILURE)
-    changed = known is None or known.get("reason") != reason or known.get("message") != message
+    changed = known is None or known.get("reason") != reason
     status = {"conditions": conditions.put(current, condition, now)} if changed else {}
     verb = "creating" if creating else "deleting"
     event = Record(desired, reason, f"Error {verb}: {message}", "Warning")
