@@ -34,12 +34,24 @@ def test_the_first_refusal_is_written_and_told() -> None:
 
 def test_the_next_refusal_names_another_pod_and_is_only_told() -> None:
     """A write would wake the set at once, and its back-off would never hold."""
-    known = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "pods web-abcde"}
+    known = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": "pods web-abcde",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
     made = planning.refused(replica_set(known), True, 'pods "web-fghij" is forbidden', NOW)
     assert writes(made) == []
     assert len(made.actions) == 1
 
 
 def test_a_refused_deletion_after_a_refused_creation_is_another_reason() -> None:
-    known = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "pods web-abcde"}
+    known = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": "pods web-abcde",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
     assert len(writes(planning.refused(replica_set(known), False, "no", NOW))) == 1
