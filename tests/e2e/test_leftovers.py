@@ -36,11 +36,13 @@ spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080
 
 @dataclass(frozen=True)
 class Traces:
-    """What a running cluster has on the machine. Processes by pid and start time, namespaces by inode."""
+    """What a running cluster has on the machine. Processes by pid and start time, namespaces by inode, and all that
+    ran on the machine then: the kernel gives the inode of a namespace that is gone to the next one."""
 
     processes: dict[int, str]
     namespaces: set[str]
     cgroups: set[Path]
+    everybody: dict[int, str]
 
 
 def start_time(pid: int) -> str | None:
@@ -68,7 +70,10 @@ def traces(dabba: Dabba) -> Traces:
     cgroups = {Path(path) for path in json.loads(recorded.read_text())} if recorded.exists() else set()
     used = set().union(*(namespaces_of(pid) for pid in pids))
     return Traces(
-        {pid: started for pid in pids if (started := start_time(pid))}, used - namespaces_of(os.getpid()), cgroups
+        {pid: started for pid in pids if (started := start_time(pid))},
+        used - namespaces_of(os.getpid()),
+        cgroups,
+        everybody(),
     )
 
 
@@ -77,16 +82,17 @@ def sockets_below(home: Path) -> list[str]:
     return [line for line in Path("/proc/net/unix").read_text().splitlines() if str(home) in line]
 
 
-def everybody() -> Iterator[int]:
+def everybody() -> dict[int, str]:
     """All live processes."""
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return (pid for pid in pids if start_time(pid))
+    return {pid: started for pid in pids if (started := start_time(pid))}
 
 
 def assert_nothing_left(dabba: Dabba, before: Traces) -> None:
     alive = {pid for pid, started in before.processes.items() if start_time(pid) == started}
     assert alive == set(), "processes are left"
-    held = {space for pid in everybody() for space in namespaces_of(pid)} & before.namespaces
+    still = [pid for pid, started in everybody().items() if before.everybody.get(pid) == started]
+    held = {space for pid in still for space in namespaces_of(pid)} & before.namespaces
     assert held == set(), "somebody is still in a namespace of the cluster"
     assert str(dabba.home) not in Path("/proc/self/mountinfo").read_text(), "mounts are left"
     assert [path for path in before.cgroups if path.exists()] == [], "control groups are left"
