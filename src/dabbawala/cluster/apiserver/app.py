@@ -24,7 +24,7 @@ from dabbawala.cluster.apiserver import expiry, limits, memory, response, rest, 
 from dabbawala.cluster.apiserver.core import Call, Core, Plugins
 from dabbawala.cluster.apiserver.limits import Slots
 from dabbawala.cluster.apiserver.plugins import Attributes, Decision, Endpoint, Exchange
-from dabbawala.cluster.apiserver.request import ANONYMOUS, LOOPBACK, Request, User
+from dabbawala.cluster.apiserver.request import ANONYMOUS, LOOPBACK, MAX_BODY_BYTES, Request, User
 from dabbawala.cluster.apiserver.resources import KindSet
 from dabbawala.cluster.apiserver.response import Response
 from dabbawala.cluster.apiserver.routes import Target
@@ -34,7 +34,6 @@ from dabbawala.cluster.store.store import Store
 
 log = logging.getLogger("dabbawala.apiserver")
 
-MAX_BODY = 3 << 20  # bytes
 _READ_VERBS = frozenset({"get", "list"})
 _LONG_RUNNING = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 _ALLOWED = Decision(True)
@@ -165,8 +164,8 @@ class APIServer:
         if target.verb == "watch" or target.subresource in _LONG_RUNNING:
             request.long_running = True
             return await rest.serve(call, self._ticker)
-        if len(request.body) > MAX_BODY:
-            raise status.RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY}")
+        if len(request.body) > MAX_BODY_BYTES:
+            raise status.RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY_BYTES}")
         async with self._reads if target.verb in _READ_VERBS else self._writes:
             return await rest.serve(call, self._ticker)
 

@@ -12,10 +12,9 @@ from typing import Any
 import httptools
 
 from dabbawala.apimachinery import status
-from dabbawala.cluster.apiserver.request import Query, Request
+from dabbawala.cluster.apiserver.request import MAX_BODY_BYTES, Query, Request
 
 MAX_HEADERS = 64 << 10  # bytes of request line and headers
-MAX_BODY = 3 << 20  # bytes
 
 Complete = Callable[[Request, bool], None]
 """Takes a request, and whether the client will keep the connection."""
@@ -94,14 +93,14 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         self._headers_done = True
         length = self._headers.get("content-length", "")
-        if length.isdigit() and int(length) > MAX_BODY:
+        if length.isdigit() and int(length) > MAX_BODY_BYTES:
             self._fail(_too_large())
         elif self._headers.get("expect", "").lower() == "100-continue":
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        if self._body_bytes > MAX_BODY:
+        if self._body_bytes > MAX_BODY_BYTES:
             self._fail(_too_large())
         elif not self._refused:
             self._body.append(body)
@@ -125,4 +124,4 @@ class RequestReader:
 
 
 def _too_large() -> status.RequestEntityTooLarge:
-    return status.RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY} bytes")
+    return status.RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY_BYTES} bytes")
