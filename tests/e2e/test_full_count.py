@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from dabbawala.api import core_v1, istio_networking_v1
+from dabbawala.api import argoproj_v1alpha1, core_v1, istio_networking_v1
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
@@ -174,19 +174,11 @@ def peak_of(workload: str, image: str) -> int:
     after = json.loads(json.dumps(before))
     after["spec"]["template"]["spec"]["containers"][0]["image"] = image
     world = [(KINDS[item["kind"]], item) for item in listed if item["kind"] in ("Service", "VirtualService")]
-    world += [(_analysis_template(), item) for item in listed if item["kind"] == "AnalysisTemplate"]
+    world += [(argoproj_v1alpha1.ANALYSIS_TEMPLATE, item) for item in listed if item["kind"] == "AnalysisTemplate"]
     return rehearsal.release(before, after, world, Stage(rehearsal.START)).peak
 
 
-def _analysis_template() -> Kind:
-    from dabbawala.api import argoproj_v1alpha1
-
-    return argoproj_v1alpha1.ANALYSIS_TEMPLATE
-
-
 def runs(cluster: VirtualCluster, namespace: str) -> list[Object]:
-    from dabbawala.api import argoproj_v1alpha1
-
     return cluster.list(argoproj_v1alpha1.ANALYSIS_RUN, namespace)
 
 
@@ -293,6 +285,7 @@ async def test_catalog_is_released_step_by_step_with_1000_replicas_and_a_bad_ver
         }
         assert laws.peak == peak_of("catalog", good)
 
+        await cluster.until("the standby is gone", lambda: len(cluster.list(core_v1.POD, space)) == 1000)
         laws.weights.clear()
         began = cluster.clock.monotonic()
         await cluster.set_image(name, space, bad)
