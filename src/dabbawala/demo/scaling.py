@@ -24,8 +24,8 @@ WINDOW_SECONDS_PER = 300.0
 """A window of `WINDOW_SECONDS_PER` becomes no shorter than `WINDOW_SECONDS_MIN`, a longer one in proportion."""
 
 INTERVAL_SECONDS_MIN = 1.0
-FIRST_LOOK_SECONDS_MIN = 3.0
-"""An initial delay leaves time for a few scrapes."""
+FIRST_LOOK_SECONDS_MIN = WINDOW_SECONDS_MIN
+"""Nothing is judged before its whole window lies in the time of the new version."""
 
 COMPARED = re.compile(r"(?<=result\[0\] >= )0\.95$")
 NOISE_DEVIATIONS = 3.0

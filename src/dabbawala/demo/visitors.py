@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 TRAINS = ("12951", "12301", "12627", "12839")
 WORDS = ("asha", "ganga lamp", "himal boots", "indus phone", "jaya saree", "deepak novel", "bharat", "books")
-INTERESTS = ("mobiles", "footwear", "fashion", "footwear", "books", "home", "")
+INTERESTS = ("mobiles", "footwear", "fashion", "footwear", "books", "footwear", "home", "")
 PRODUCTS = 160
 
 
