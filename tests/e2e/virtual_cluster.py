@@ -25,6 +25,7 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.clock import VirtualClock
 from dabbawala.apimachinery.meta import Object, ObjectKey
+from dabbawala.apimachinery.patch_type import PatchType
 from dabbawala.client.client import Client
 from dabbawala.client.dialer import Answer, Dialer, DialFailed, service_of
 from dabbawala.cluster.apiserver import table
@@ -173,7 +174,7 @@ class VirtualCluster:
 
     async def set_image(self, name: str, namespace: str, image: str) -> None:
         operation = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}
-        await self.client.patch(ROLLOUT, name, namespace, [operation], type="application/json-patch+json")
+        await self.client.patch(ROLLOUT, name, namespace, [operation], type=PatchType.JSON)
 
     # Time.
 
