@@ -8,6 +8,7 @@ from datetime import datetime
 
 from dabbawala.api import apps_v1, argoproj_v1alpha1, core_v1, discovery_v1, istio_networking_v1
 from dabbawala.apimachinery import meta, selectors
+from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.apimachinery.status import AlreadyExists, StatusError
 from dabbawala.reconcile.cache import Caches
@@ -23,15 +24,24 @@ ROLLOUT = argoproj_v1alpha1.ROLLOUT
 
 
 class RolloutController:
-    """`instance_id` is the label value of the Rollouts that are ours; `istio` whether the cluster has those kinds."""
+    """`instance_id` is the label value of the Rollouts that are ours; `istio` whether the cluster has those kinds. With
+    a `clock` the time that planning takes is measured."""
 
     name = "rollout"
     kind = ROLLOUT
 
-    def __init__(self, *, instance_id: str = "", istio: bool = True, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        instance_id: str = "",
+        istio: bool = True,
+        metrics: Metrics | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._instance = instance_id
         self._istio = istio
         self.metrics = metrics or Metrics()
+        self._clock = clock
         routed = (istio_networking_v1.VIRTUAL_SERVICE, istio_networking_v1.DESTINATION_RULE) if istio else ()
         self.watches = (
             Watch(apps_v1.REPLICA_SET, controller_owner(ROLLOUT)),
@@ -52,8 +62,11 @@ class RolloutController:
             return Plan()
         if not ownership.is_ours(rollout, self._instance):
             return Plan()
+        began = self._clock.monotonic() if self._clock is not None else None
         world = self.observe(rollout, caches)
         made = plan.plan(rollout, world, now)
+        if began is not None and self._clock is not None:
+            self.metrics.took(key, self._clock.monotonic() - began)
         if world.claimed_by:
             log.warning("%s: %s", key, world.claimed_by)
         self.metrics.planned(key, made)

@@ -43,7 +43,7 @@ def controllers(
 ) -> tuple[Controller, ...]:
     """The capability's controllers, for whoever runs them."""
     return (
-        RolloutController(instance_id=instance_id, istio=istio, metrics=metrics),
+        RolloutController(instance_id=instance_id, istio=istio, metrics=metrics, clock=clock),
         AnalysisRunController(client, dialer, clock, instance_id=instance_id),
     )
 
