@@ -274,7 +274,10 @@ def plan(paths: tuple[Path, ...], before: Path | None, pod_seconds: float) -> No
             continue
         old = olds.get(meta.key(item)) or files.earlier(item)
         stage = Stage(rehearsal.START, pod_seconds=pod_seconds)
-        timeline = rehearsal.release(old, item, files.completed(found, item), stage)
+        try:
+            timeline = rehearsal.release(old, item, files.completed(found, item), stage)
+        except rehearsal.Restless as endless:
+            raise connection.CouldNotTell(f"{endless}; give the files of all that it names, too") from endless
         assumed = [f"{kind} {name}" for name, kind in files.assumed(found, item).items()]
         console.print(rollout_view.timeline(item, timeline, pod_seconds, assumed))
         bad = bad or not timeline.ended.startswith(phases.HEALTHY)

@@ -134,7 +134,7 @@ def _route(rollout: Object, reference: traffic.Reference) -> tuple[Kind, Object]
 
 
 def _templates(rollout: Object, world: Observed, namespace: str) -> list[tuple[Kind, Object]]:
-    metric = {"name": "assumed", "count": 1, "provider": {"web": {"url": "http://assumed"}}}
+    assumed_once = {"count": 1, "provider": {"web": {"url": "http://assumed"}}}
     made: dict[tuple[str, str], tuple[Kind, Object]] = {}
     for _, analysis, _ in references.analyses(rollout):
         for reference in analysis.get("templates") or ():
@@ -144,6 +144,7 @@ def _templates(rollout: Object, world: Observed, namespace: str) -> list[tuple[K
             kind = argoproj_v1alpha1.ANALYSIS_TEMPLATE
             if key[0] == templates.CLUSTER_TEMPLATE:
                 kind = argoproj_v1alpha1.CLUSTER_ANALYSIS_TEMPLATE
+            metric = {"name": f"assumed-{key[1]}", **assumed_once}  # two of one name are refused in one analysis
             made[key] = kind, _object(kind, key[1], namespace if kind.namespaced else "", {"metrics": [metric]})
     return list(made.values())
 

@@ -25,6 +25,10 @@ PASSES_MAX = 20_000
 HORIZON = timedelta(days=30)
 
 
+class Restless(Exception):
+    """A Rollout that goes on for ever; the message says in which state."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What held from `at` on. `weight` is the canary's or, for blue-green, 0 or 100 by the active door."""
@@ -137,7 +141,9 @@ class Rehearsal:
                     self.stage.now = end
                 return
             self.stage.now = max(min(moments), self.stage.now + SOON)
-        raise AssertionError(f"Rollout {self.key} does not come to rest in {PASSES_MAX} passes")
+        last = self.moments[-1]
+        why = f"{last.phase}: {last.message}" if last.message else last.phase
+        raise Restless(f"Rollout {self.key} does not come to rest; it is {why}")
 
     def _note(self) -> None:
         moment = self._moment()
