@@ -331,7 +331,11 @@ def test_a_cluster_that_was_taken_down_serves_again_with_names_and_the_api_in_it
     until("the name resolves in the pod", lambda: cluster_ip(victim) in in_pod(victim, RESOLVE))
     until("the API answers in the pod", lambda: "200" in in_pod(victim, ASK_API))
     proxied = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/query?query=up"
-    until("monitoring has scraped", lambda: victim.ask("GET", proxied)[1]["data"]["result"])
+    until("monitoring has scraped", lambda: has_results(*victim.ask("GET", proxied)))
+
+
+def has_results(code: int, answer: Any) -> bool:
+    return code == 200 and bool(answer["data"]["result"])
 
 
 def in_pod(victim: Victim, program: str) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 import dabbawala
+from tests.e2e.clusters import until
 
 ANYBODY = 57_312
 NODE_PORT = 31873
@@ -134,14 +135,22 @@ def test_a_user_without_any_right_has_a_cluster_with_pods_and_services(
     assert applied.returncode == 0, applied.stderr
     waited = anybody.run(str(kubectl), "wait", "--for=condition=Ready", "pod/web", "--timeout=30s")
     assert waited.returncode == 0, waited.stderr
-    with urllib.request.urlopen(f"http://127.0.0.1:{NODE_PORT}", timeout=5) as answer:
-        assert b"hello from web" in answer.read()
+    until("the Service answers", lambda: b"hello from web" in fetched(f"http://127.0.0.1:{NODE_PORT}"))
     inside = anybody.run(str(kubectl), "exec", "web", "--", "cat", "/proc/self/uid_map")
     assert inside.returncode == 0, inside.stderr
     assert runs_as(anybody) == {ANYBODY}, "a process of the cluster runs as somebody else"
 
     assert "is down" in anybody.dabba("down")
     assert list((anybody.home / "run/dabbawala").iterdir()) == []
+
+
+def fetched(url: str) -> bytes:
+    """What it answers; nothing as long as no ready pod is behind it."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bytes(answer.read())
+    except OSError:
+        return b""
 
 
 def runs_as(anybody: Anybody) -> set[int]:
