@@ -187,7 +187,7 @@ async def deploy(run: Run) -> None:
     for obj in release_lanes.objects(run.lane, programs.folder()):
         kind = kinds.of(obj["apiVersion"], obj["kind"])
         assert kind is not None, obj["kind"]
-        await run.client.apply(kind, obj, field_manager="bench")
+        await run.client.writing_as("bench").apply(kind, obj)
 
 
 @dataclass(frozen=True)

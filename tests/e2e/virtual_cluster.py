@@ -170,7 +170,7 @@ class VirtualCluster:
     async def apply(self, *manifests: Object) -> None:
         for manifest in manifests:
             kind = next(k for k in kinds.KINDS if (k.api_version, k.kind) == (manifest["apiVersion"], manifest["kind"]))
-            await self.client.apply(kind, manifest, field_manager="user", force=True)
+            await self.client.writing_as("user").apply(kind, manifest)
 
     async def set_image(self, name: str, namespace: str, image: str) -> None:
         operation = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}

@@ -100,6 +100,9 @@ async def test_a_lost_answer_is_not_hidden_by_a_refusal_beside_it(client: Client
         def __getattr__(self, name: str) -> Any:
             return getattr(client, name)
 
+        def writing_as(self, field_manager: str) -> Flaky:
+            return self
+
         async def create(self, *arguments: Any, **options: Any) -> Object:
             self.calls += 1
             if self.calls == 2:

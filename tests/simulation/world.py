@@ -357,23 +357,26 @@ class Door:
         self._world = world
         self._manager = manager
 
+    def writing_as(self, field_manager: str) -> Door:
+        return Door(self._world, field_manager)
+
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
         found = self._world.store.get(kind, ObjectKey(namespace, name))
         if found is None:
             raise not_found(kind.plural, name, kind.group)
         return found
 
-    async def create(self, kind: Kind, obj: Object, namespace: str = "", *, field_manager: str = "") -> Object:
+    async def create(self, kind: Kind, obj: Object, namespace: str = "") -> Object:
         return self._write(lambda: self._world.create(kind, obj, by=self._manager))
 
-    async def update(self, kind: Kind, obj: Object, subresource: str = "", *, field_manager: str = "") -> Object:
+    async def update(self, kind: Kind, obj: Object, subresource: str = "") -> Object:
         current = await self.get(kind, meta.name(obj), meta.namespace(obj))
         self._check(current, meta.metadata(obj))
         return self._write(lambda: self._world.change(kind, _part(current, obj, subresource), by=self._manager))
 
     async def patch(
         self, kind: Kind, name: str, namespace: str, body: Any, *, type: PatchType = PatchType.MERGE,
-        subresource: str = "", field_manager: str = "", force: bool = False,
+        subresource: str = "",
     ) -> Object:  # fmt: skip
         assert type is PatchType.MERGE, "the simulated API reads merge patches only"
         current = await self.get(kind, name, namespace)

@@ -42,8 +42,16 @@ class WatchEvent:
 
 
 class Client:
-    def __init__(self, transport: Transport) -> None:
+    """`field_manager` is the name that owns the fields this client writes; without one the server takes the name of
+    the program."""
+
+    def __init__(self, transport: Transport, *, field_manager: str = "") -> None:
         self.transport = transport
+        self._manager = field_manager
+
+    def writing_as(self, field_manager: str) -> Client:
+        """The same client, whose writes belong to that field manager."""
+        return Client(self.transport, field_manager=field_manager)
 
     async def close(self) -> None:
         await self.transport.close()
@@ -104,15 +112,14 @@ class Client:
         *,
         resource_version: str = "",
         send_initial_events: bool = False,
-        allow_bookmarks: bool = True,
         label_selector: str = "",
         field_selector: str = "",
     ) -> AsyncIterator[WatchEvent]:
-        """Events until the server ends the watch. Raises StatusError (Expired for a version that is forgotten)."""
+        """Events and bookmarks until the server ends it. Raises StatusError (Expired for a forgotten version)."""
         query = _present(
             watch="true",
             resourceVersion=resource_version,
-            allowWatchBookmarks="true" if allow_bookmarks else "",
+            allowWatchBookmarks="true",
             sendInitialEvents="true" if send_initial_events else "",
             resourceVersionMatch="NotOlderThan" if send_initial_events else "",
             labelSelector=label_selector,
@@ -129,23 +136,16 @@ class Client:
             await response.close()
 
     async def create(
-        self,
-        kind: Kind,
-        obj: Object,
-        namespace: str = "",
-        *,
-        field_manager: str = "",
-        subresource: str = "",
-        name: str = "",
+        self, kind: Kind, obj: Object, namespace: str = "", *, subresource: str = "", name: str = ""
     ) -> Object:
         """`subresource` and `name` serve creations below an object, such as a token of a ServiceAccount."""
         space = namespace or meta.namespace(obj)
         path = kind.path(space, name, subresource)
-        return await self._call("POST", path, _present(fieldManager=field_manager), obj)
+        return await self._call("POST", path, self._owned(), obj)
 
-    async def update(self, kind: Kind, obj: Object, subresource: str = "", *, field_manager: str = "") -> Object:
+    async def update(self, kind: Kind, obj: Object, subresource: str = "") -> Object:
         path = kind.path(meta.namespace(obj), meta.name(obj), subresource)
-        return await self._call("PUT", path, _present(fieldManager=field_manager), obj)
+        return await self._call("PUT", path, self._owned(), obj)
 
     async def patch(
         self,
@@ -156,17 +156,14 @@ class Client:
         *,
         type: PatchType = PatchType.MERGE,
         subresource: str = "",
-        field_manager: str = "",
     ) -> Object:
-        query = _present(fieldManager=field_manager)
-        return await self._call("PATCH", kind.path(namespace, name, subresource), query, body, str(type))
+        return await self._call("PATCH", kind.path(namespace, name, subresource), self._owned(), body, str(type))
 
-    async def apply(
-        self, kind: Kind, obj: Object, *, field_manager: str, subresource: str = "", force: bool = True
-    ) -> Object:
-        """Server-side apply: the fields in `obj` become ours, the object is made where there is none."""
+    async def apply(self, kind: Kind, obj: Object, *, subresource: str = "", force: bool = True) -> Object:
+        """Server-side apply: the fields in `obj` become ours, the object is made where there is none. Raises BadRequest
+        from a client without a field manager."""
         whole = {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
-        query = _present(fieldManager=field_manager, force="true" if force else "")
+        query = [*self._owned(), *_present(force="true" if force else "")]
         path = kind.path(meta.namespace(obj), meta.name(obj), subresource)
         return await self._call("PATCH", path, query, whole, str(PatchType.APPLY))
 
@@ -193,6 +190,9 @@ class Client:
         """Raises TooManyRequests when a PodDisruptionBudget says not now."""
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
         return await self._call("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", [], body)
+
+    def _owned(self) -> Query:
+        return _present(fieldManager=self._manager)
 
 
 def _present(**parameters: str) -> Query:

@@ -141,9 +141,9 @@ class Demo:
 
     async def _deploy(self, service: Service) -> None:
         """Apply the workload's manifests at scale and wait until it answers at its door."""
-        client, rules = self.started.client, self.plan.of(service)
+        client, rules = self.started.client.writing_as(FIELD_MANAGER), self.plan.of(service)
         for obj in manifests.read(self.workloads / service.folder / "manifests"):
-            await client.apply(_kind_of(obj), scaling.scaled(obj, rules), field_manager=FIELD_MANAGER)
+            await client.apply(_kind_of(obj), scaling.scaled(obj, rules))
         await self._until(f"{service.rollout} to be healthy", lambda: self._healthy(service), HEALTHY_SECONDS_MAX)
         if self.started.first_pod_ready_seconds is None:
             self.started.first_pod_ready_seconds = await self._first_ready(service)
@@ -305,13 +305,8 @@ async def _set_image(client: Client, release: Release) -> None:
             "value": f"{service.image}:{release.version}",
         }
     ]
-    await client.patch(
-        argoproj_v1alpha1.ROLLOUT,
-        service.rollout,
-        service.namespace,
-        change,
-        type=PatchType.JSON,
-        field_manager=FIELD_MANAGER,
+    await client.writing_as(FIELD_MANAGER).patch(
+        argoproj_v1alpha1.ROLLOUT, service.rollout, service.namespace, change, type=PatchType.JSON
     )
 
 

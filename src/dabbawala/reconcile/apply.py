@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, assert_never
+from typing import Any, Protocol, Self, assert_never
 
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta
@@ -27,11 +27,13 @@ LARGEST_BATCH = 32
 class Writer(Protocol):
     """The writes that plans need; `client.Client` has them, and so has a simulated world."""
 
+    def writing_as(self, field_manager: str) -> Self: ...
+
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Object: ...
 
-    async def create(self, kind: Kind, obj: Object, namespace: str = "", *, field_manager: str = "") -> Object: ...
+    async def create(self, kind: Kind, obj: Object, namespace: str = "") -> Object: ...
 
-    async def update(self, kind: Kind, obj: Object, subresource: str = "", *, field_manager: str = "") -> Object: ...
+    async def update(self, kind: Kind, obj: Object, subresource: str = "") -> Object: ...
 
     async def patch(
         self,
@@ -42,7 +44,6 @@ class Writer(Protocol):
         *,
         type: PatchType = PatchType.MERGE,
         subresource: str = "",
-        field_manager: str = "",
     ) -> Object: ...
 
     async def delete(
@@ -80,9 +81,8 @@ class Executor:
     """Applies plans under one field manager."""
 
     def __init__(self, client: Writer, recorder: Recorder, *, field_manager: str) -> None:
-        self._client = client
+        self._client = client.writing_as(field_manager)
         self._recorder = recorder
-        self._manager = field_manager
 
     async def apply(self, plan: Plan, note: Note) -> None:
         """Carry out the plan and tell `note` of every write. Raises StatusError or LostAnswer at the first failure;
@@ -113,7 +113,7 @@ class Executor:
     async def _create(self, action: Create, note: Note) -> None:
         namespace = meta.namespace(action.object)
         try:
-            made = await self._client.create(action.kind, action.object, namespace, field_manager=self._manager)
+            made = await self._client.create(action.kind, action.object, namespace)
         except AlreadyExists:
             made = await self._client.get(action.kind, meta.name(action.object), namespace)
             if not same_owner(made, action.object):
@@ -141,7 +141,6 @@ class Executor:
                 body,
                 type=action.type,
                 subresource=action.subresource,
-                field_manager=self._manager,
             )
         except (ServiceUnavailable, Timeout) as lost:
             raise LostAnswer(action.kind, lost) from lost
@@ -149,9 +148,7 @@ class Executor:
 
     async def _update(self, action: Update, note: Note) -> None:
         try:
-            made = await self._client.update(
-                action.kind, action.object, action.subresource, field_manager=self._manager
-            )
+            made = await self._client.update(action.kind, action.object, action.subresource)
         except (ServiceUnavailable, Timeout) as lost:
             raise LostAnswer(action.kind, lost) from lost
         note(_written(action.kind, made))

@@ -61,7 +61,6 @@ class Reader(Protocol):
         *,
         resource_version: str = "",
         send_initial_events: bool = False,
-        allow_bookmarks: bool = True,
     ) -> AsyncIterator[Event]: ...
 
 
@@ -154,16 +153,14 @@ class Informer:
             page = await self._client.list(self.kind, self._namespace)
             await self._replace(page.items, int(page.resource_version or 0))
         started = self._clock.monotonic()
-        events = self._client.watch(
-            self.kind, self._namespace, resource_version=str(self.cache.revision), allow_bookmarks=True
-        )
+        events = self._client.watch(self.kind, self._namespace, resource_version=str(self.cache.revision))
         await self._take_in(events)
         if self._clock.monotonic() - started < FIRST_DELAY:
             await self._clock.sleep(FIRST_DELAY)  # a server that hangs up at once must not be called in a tight loop
         return None
 
     async def _stream_list(self) -> None:
-        events = self._client.watch(self.kind, self._namespace, send_initial_events=True, allow_bookmarks=True)
+        events = self._client.watch(self.kind, self._namespace, send_initial_events=True)
         listed: list[Object] = []
         async for event in events:
             _raise_error(event)

@@ -254,12 +254,12 @@ async def test_custom_kinds_take_no_strategic_merge(server: APIServer, client: C
 async def test_apply_creates_updates_and_conflicts_by_manager(client: Client) -> None:
     kind = core_v1.CONFIG_MAP
     whole = {"metadata": {"name": "a", "namespace": "default"}, "data": {"k": "1"}}
-    await client.apply(kind, whole, field_manager="one", force=False)
-    await client.apply(kind, {**whole, "data": {"other": "1"}}, field_manager="two", force=False)
+    await client.writing_as("one").apply(kind, whole, force=False)
+    await client.writing_as("two").apply(kind, {**whole, "data": {"other": "1"}}, force=False)
     with pytest.raises(Conflict, match='conflict with "one"'):
-        await client.apply(kind, {**whole, "data": {"k": "2"}}, field_manager="two", force=False)
-    await client.apply(kind, {**whole, "data": {"k": "2"}}, field_manager="two", force=True)
-    await client.apply(kind, {"metadata": whole["metadata"]}, field_manager="one", force=False)
+        await client.writing_as("two").apply(kind, {**whole, "data": {"k": "2"}}, force=False)
+    await client.writing_as("two").apply(kind, {**whole, "data": {"k": "2"}})
+    await client.writing_as("one").apply(kind, {"metadata": whole["metadata"]}, force=False)
     after = await client.get(kind, "a", "default")
     assert after["data"] == {"k": "2"}
     assert [(entry["manager"], entry["operation"]) for entry in after["metadata"]["managedFields"]] == [

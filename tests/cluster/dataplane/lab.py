@@ -275,7 +275,7 @@ class Lab:
             "endpoints": entries,
             "ports": ports or [{"name": "", "port": 8080, "protocol": "TCP"}],
         }  # fmt: skip
-        await self.client.apply(discovery_v1.ENDPOINT_SLICE, piece, field_manager="test")
+        await self.client.writing_as("test").apply(discovery_v1.ENDPOINT_SLICE, piece)
 
     async def reflect(self, service: str, generation: int) -> None:
         """Have the slice say which generation of the Service it was made from."""
@@ -299,7 +299,7 @@ class Lab:
             "metadata": {"name": name, "namespace": NAMESPACE},
             "spec": {"hosts": [name], **spec},
         }
-        return await self.client.apply(istio_networking_v1.VIRTUAL_SERVICE, obj, field_manager="test")
+        return await self.client.writing_as("test").apply(istio_networking_v1.VIRTUAL_SERVICE, obj)
 
     async def destination_rule(self, name: str, subsets: Mapping[str, Mapping[str, str]], **spec: Any) -> None:
         listed = [{"name": subset, "labels": dict(labels)} for subset, labels in subsets.items()]
@@ -309,7 +309,7 @@ class Lab:
             "metadata": {"name": name, "namespace": NAMESPACE},
             "spec": {"host": name, "subsets": listed, **spec},
         }
-        await self.client.apply(istio_networking_v1.DESTINATION_RULE, obj, field_manager="test")
+        await self.client.writing_as("test").apply(istio_networking_v1.DESTINATION_RULE, obj)
 
     async def said(
         self, kind: Kind, name: str, type_: str, *, status: str = "True", namespace: str = NAMESPACE

@@ -57,11 +57,10 @@ class NodeReader:
         *,
         resource_version: str = "",
         send_initial_events: bool = False,
-        allow_bookmarks: bool = True,
     ) -> AsyncIterator[WatchEvent]:
         return self._client.watch(
             kind, namespace, resource_version=resource_version, send_initial_events=send_initial_events,
-            allow_bookmarks=allow_bookmarks, field_selector=self._selector,
+            field_selector=self._selector,
         )  # fmt: skip
 
 

@@ -97,7 +97,7 @@ class Monitoring:
         for kind, obj in _objects(self._settings.address):
             while True:
                 try:
-                    await self._client.apply(kind, obj, field_manager=FIELD_MANAGER)
+                    await self._client.writing_as(FIELD_MANAGER).apply(kind, obj)
                     break
                 except Exception as error:
                     if not _passing(error):

@@ -26,20 +26,13 @@ class BindingWriter(Writer, Protocol):
     """A client that can also create below an object."""
 
     async def create(
-        self,
-        kind: Kind,
-        obj: Object,
-        namespace: str = "",
-        *,
-        field_manager: str = "",
-        subresource: str = "",
-        name: str = "",
+        self, kind: Kind, obj: Object, namespace: str = "", *, subresource: str = "", name: str = ""
     ) -> Object: ...
 
 
 class Binder:
     def __init__(self, client: BindingWriter, recorder: Recorder, clock: Clock) -> None:
-        self._client = client
+        self._client = client.writing_as(MANAGER)
         self._recorder = recorder
         self._clock = clock
 
@@ -53,9 +46,7 @@ class Binder:
             "metadata": {"name": name, "namespace": namespace, "uid": meta.uid(pod)},
             "target": {"apiVersion": "v1", "kind": "Node", "name": decision.node},
         }
-        await self._client.create(
-            core_v1.POD, binding, namespace, field_manager=MANAGER, subresource="binding", name=name
-        )
+        await self._client.create(core_v1.POD, binding, namespace, subresource="binding", name=name)
         text = f"Successfully assigned {namespace}/{name} to {decision.node}"
         self._recorder.record(Record(pod, "Scheduled", text))
 
@@ -65,7 +56,7 @@ class Binder:
         """Tell the provisioner where the volumes are wanted and wait until `bound` returns. Raises Timeout."""
         body = {"metadata": {"annotations": {SELECTED_NODE: node}}}
         for claim in claims:
-            await self._client.patch(core_v1.PERSISTENT_VOLUME_CLAIM, claim, namespace, body, field_manager=MANAGER)
+            await self._client.patch(core_v1.PERSISTENT_VOLUME_CLAIM, claim, namespace, body)
         await bound()
 
     async def explain(self, decision: Decision) -> None:
@@ -93,7 +84,6 @@ class Binder:
                 meta.namespace(pod),
                 {"metadata": {"uid": meta.uid(pod)}, "status": body},
                 subresource="status",
-                field_manager=MANAGER,
             )
         except NotFound:
             return
@@ -114,9 +104,8 @@ class Binder:
             key = meta.key(victim.object)
             try:
                 await self._client.patch(
-                    core_v1.POD, key.name, key.namespace, {"status": {"conditions": found}}, subresource="status",
-                    field_manager=MANAGER,
-                )  # fmt: skip
+                    core_v1.POD, key.name, key.namespace, {"status": {"conditions": found}}, subresource="status"
+                )
                 await self._client.delete(core_v1.POD, key.name, key.namespace, uid=victim.uid)
             except NotFound:
                 continue

@@ -52,7 +52,7 @@ def objects() -> list[tuple[Kind, Object]]:
 async def apply(client: Client) -> None:
     for kind, obj in objects():
         try:
-            await client.create(kind, obj, meta.namespace(obj), field_manager="dabbawala")
+            await client.writing_as("dabbawala").create(kind, obj, meta.namespace(obj))
         except AlreadyExists:
             continue
 

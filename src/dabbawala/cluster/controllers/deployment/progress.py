@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from dabbawala.apimachinery import clock, conditions, meta
+from dabbawala.apimachinery.conditions import Condition
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.controllers.deployment import revisions, scaling
 
@@ -72,9 +73,9 @@ def available(deployment: Object, status: Object, now: datetime) -> list[Object]
     present = list((deployment.get("status") or {}).get("conditions") or ())
     if int(status.get("availableReplicas") or 0) >= scaling.bounds(deployment).fewest_available:
         text = "Deployment has minimum availability."
-        return _set(present, AVAILABLE, "True", "MinimumReplicasAvailable", text, now=now)
+        return _set(present, Condition(AVAILABLE, "True", "MinimumReplicasAvailable", text), now)
     text = "Deployment does not have minimum availability."
-    return _set(present, AVAILABLE, "False", "MinimumReplicasUnavailable", text, now=now)
+    return _set(present, Condition(AVAILABLE, "False", "MinimumReplicasUnavailable", text), now)
 
 
 def _progress(
@@ -87,11 +88,11 @@ def _progress(
     subject = f'ReplicaSet "{meta.name(new)}"' if new is not None else f'Deployment "{meta.name(deployment)}"'
     if is_complete(deployment, status):
         text = f"{subject} has successfully progressed."
-        return _set(found, PROGRESSING, "True", COMPLETE, text, now=now)
+        return _set(found, Condition(PROGRESSING, "True", COMPLETE, text), now)
     if _moved(deployment, status):
-        return _set(found, PROGRESSING, "True", UPDATED, f"{subject} is progressing.", now=now, again=True)
+        return _set(found, Condition(PROGRESSING, "True", UPDATED, f"{subject} is progressing."), now, again=True)
     if _timed_out(deployment, present, now):
-        return _set(found, PROGRESSING, "False", TIMED_OUT, f"{subject} has timed out progressing.", now=now)
+        return _set(found, Condition(PROGRESSING, "False", TIMED_OUT, f"{subject} has timed out progressing."), now)
     return found
 
 
@@ -100,7 +101,7 @@ def announced(deployment: Object, reason: str, message: str, now: datetime) -> l
     present = list((deployment.get("status") or {}).get("conditions") or ())
     if deadline(deployment) is None:
         return present
-    return _set(present, PROGRESSING, "True", reason, message, now=now)
+    return _set(present, Condition(PROGRESSING, "True", reason, message), now)
 
 
 def paused(deployment: Object, now: datetime) -> list[Object] | None:
@@ -115,9 +116,9 @@ def paused(deployment: Object, now: datetime) -> list[Object] | None:
     is_known = known is not None and known.get("reason") == PAUSED
     is_paused = bool(deployment["spec"].get("paused"))
     if is_paused and not is_known:
-        return _set(present, PROGRESSING, "Unknown", PAUSED, "Deployment is paused", now=now)
+        return _set(present, Condition(PROGRESSING, "Unknown", PAUSED, "Deployment is paused"), now)
     if not is_paused and is_known:
-        return _set(present, PROGRESSING, "Unknown", RESUMED, "Deployment is resumed", now=now)
+        return _set(present, Condition(PROGRESSING, "Unknown", RESUMED, "Deployment is resumed"), now)
     return None
 
 
@@ -173,13 +174,11 @@ def _without(found: list[Object], type_: str) -> list[Object]:
     return [item for item in found if item.get("type") != type_]
 
 
-def _set(
-    found: list[Object], type_: str, status: str, reason: str, message: str, *, now: datetime, again: bool = False
-) -> list[Object]:
+def _set(found: list[Object], said: Condition, now: datetime, *, again: bool = False) -> list[Object]:
     """Set a condition; the same status and reason leave the old one alone, times included, unless `again`."""
-    present = conditions.find_in(found, type_)
-    if present is not None and (present.get("status"), present.get("reason")) == (status, reason) and not again:
+    present = conditions.find_in(found, said.type) or {}
+    if (present.get("status"), present.get("reason")) == (said.status, said.reason) and not again:
         return found
-    changed = conditions.put(found, conditions.Condition(type_, status, reason, message), now)
+    changed = conditions.put(found, said, now)
     stamp = {"lastUpdateTime": clock.format_time(now)}
-    return [{**item, **stamp} if item.get("type") == type_ else item for item in changed]
+    return [{**item, **stamp} if item.get("type") == said.type else item for item in changed]

@@ -171,12 +171,12 @@ def _copy(draft: Draft, instruction: Instruction) -> None:
     *sources, destination = (dockerfile.expand(word, draft.scope()) for word in words)
     if any(source.startswith(("http://", "https://", "git@")) for source in sources):
         raise instruction.refuse("nothing is downloaded while building", "download it beforehand and COPY it")
-    target = PurePosixPath(draft.image.workdir or "/") / destination
+    target = draft.root / str(PurePosixPath(draft.image.workdir or "/") / destination).lstrip("/")
     into = destination.endswith("/") or destination in (".", "./") or len(sources) > 1
     mode = int(given["chmod"], 8) if given.get("chmod", "").isdigit() else None
     for source in sources:
         try:
-            place(draft.context, source, draft.root, target, into=into, unpack=instruction.name == "ADD", mode=mode)
+            place(draft.context, source, target, into=into, unpack=instruction.name == "ADD", mode=mode)
         except CopyError as error:
             raise instruction.refuse(str(error), "the path counts from the build context") from error
 

@@ -59,20 +59,17 @@ def _patterns(file: Path) -> list[tuple[str, bool]]:
     return [(line.lstrip("!").strip("/").removeprefix("**/"), line.startswith("!")) for line in kept]
 
 
-def place(
-    context: Context, source: str, root: Path, target: PurePosixPath, *, into: bool, unpack: bool, mode: int | None
-) -> None:
-    """Copy what `source` matches to `target` in `root`; `into` says that the target is a folder. Raises CopyError."""
+def place(context: Context, source: str, target: Path, *, into: bool, unpack: bool, mode: int | None) -> None:
+    """Copy what `source` matches to `target`; `into` says that the target is a folder. Raises CopyError."""
     found = context.find(source)
-    inside = root / str(target).lstrip("/")
     for path in found:
         if path.is_dir():
-            _tree(context, path, inside, mode)
+            _tree(context, path, target, mode)
         elif unpack and path.name.endswith(ARCHIVES):
-            _unpack(path, inside)
+            _unpack(path, target)
         else:
-            folder = into or len(found) > 1 or inside.is_dir()
-            _file(path, inside / path.name if folder else inside, mode)
+            folder = into or len(found) > 1 or target.is_dir()
+            _file(path, target / path.name if folder else target, mode)
 
 
 def _tree(context: Context, source: Path, target: Path, mode: int | None) -> None:
