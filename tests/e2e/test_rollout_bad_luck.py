@@ -237,9 +237,10 @@ async def test_an_image_that_does_not_exist_runs_into_the_deadline_and_the_old_v
     await cluster.set_image(NAME, NAMESPACE, MISSING)
     found = await cluster.until_phase(NAME, NAMESPACE, "Degraded")
     new = found["status"]["currentPodHash"]
-    assert found["status"]["message"] == (
-        f'ProgressDeadlineExceeded: ReplicaSet "{NAME}-{new}" has timed out progressing.'
+    assert found["status"]["message"].startswith(
+        f'ProgressDeadlineExceeded: ReplicaSet "{NAME}-{new}" has timed out progressing. '
     )
+    assert f"`dabba rollout explain {NAME} -n {NAMESPACE}`" in found["status"]["message"]
     assert not found["status"].get("abort")
     assert _ready(cluster).get(before["status"]["stableRS"], 0) >= 1
     pod = next(pod for pod in cluster.list(core_v1.POD, NAMESPACE) if meta.labels(pod)[keys.HASH] == new)

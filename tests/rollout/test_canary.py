@@ -287,7 +287,7 @@ def test_a_missing_service_is_said_and_nothing_else_happens() -> None:
     assert phase(show) == (
         "Degraded",
         'InvalidSpec: The Rollout "web" is invalid: spec.strategy.canary.canaryService: Invalid value: "canary": '
-        'service "canary" not found',
+        'service "canary" not found. Correct the field, or create what it names; the controller looks again by itself',
     )
     assert pods(show) == {1: 10}
 
@@ -299,7 +299,7 @@ def test_a_canary_that_never_becomes_ready_misses_its_deadline_and_is_aborted() 
     update(show)
     show.play(until=timedelta(minutes=3))
     assert phase(show)[0] == "Degraded"
-    assert "has timed out progressing" in phase(show)[1]
+    assert "has timed out progressing. `dabba rollout explain web -n shop`" in phase(show)[1]
     assert show.rollout["status"]["abort"] is True
 
 

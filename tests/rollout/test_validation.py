@@ -89,7 +89,8 @@ def test_the_condition_names_the_rollout_and_the_field() -> None:
     body = rollout(canary({"setWeight": 101}))
     assert validation.message(body, validation.validate(body)) == (
         'The Rollout "web" is invalid: spec.strategy.steps[0].setWeight: Invalid value: 101: '
-        "SetWeight needs to be between 0 and 100"
+        "SetWeight needs to be between 0 and 100. "
+        "Correct the field, or create what it names; the controller looks again by itself"
     )
 
 

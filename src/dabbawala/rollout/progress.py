@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dabbawala.apimachinery import clock, conditions
+from dabbawala.apimachinery import clock, conditions, meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.rollout import pauses, reasons, spec, state
 from dabbawala.rollout.draft import Draft
@@ -169,7 +169,7 @@ def _deadline(draft: Draft, current: Object, name: str) -> None:
     if now < until:
         draft.look_at(until)
         return
-    text = f'ReplicaSet "{name}" has timed out progressing.'
+    text = f'ReplicaSet "{name}" has timed out progressing. {_remedy(draft)}'
     put(draft, reasons.PROGRESSING, "False", reasons.DEADLINE_EXCEEDED, text)
     draft.event(reasons.DEADLINE_EXCEEDED, text, "Warning")
     updating = bool(state.stable_hash(rollout)) and not state.is_fully_promoted(rollout)
@@ -177,6 +177,15 @@ def _deadline(draft: Draft, current: Object, name: str) -> None:
         pauses.abort(draft, text)
         _aborted(draft, current)
         draft.look_again()
+
+
+def _remedy(draft: Draft) -> str:
+    """What whoever reads that the deadline is over does next."""
+    name, space = meta.name(draft.situation.rollout), meta.namespace(draft.situation.rollout)
+    return (
+        f"`dabba rollout explain {name} -n {space}` says what it waits for; then correct the template, raise "
+        f"progressDeadlineSeconds, or go back with `dabba rollout undo {name} -n {space}`"
+    )
 
 
 def due(draft: Draft, current: Object) -> datetime | None:

@@ -58,11 +58,6 @@ def is_controller_paused(rollout: Object) -> bool:
     return bool(of(rollout).get("controllerPause"))
 
 
-def is_waiting(rollout: Object) -> bool:
-    """Paused by the user or by the controller."""
-    return spec.is_paused(rollout) or bool(pause_conditions(rollout))
-
-
 def is_observed(rollout: Object) -> bool:
     """The controller has taken in this generation of the spec."""
     return str(of(rollout).get("observedGeneration") or "") == str(meta.generation(rollout))

@@ -25,6 +25,7 @@ SAME_SERVICES = (
 MULTIPLE_STRATEGIES = "Multiple Strategies can not be listed"
 LIMIT_TOO_LARGE = "This rollout's revision history limit can not be smaller than the rollout's scale down limit"
 TEMPLATE_AND_REFERENCE = "template must be empty for workload reference rollout"
+REMEDY = "Correct the field, or create what it names; the controller looks again by itself"
 WORKLOAD_KINDS = ("Deployment", "ReplicaSet", "PodTemplate")
 
 
@@ -36,9 +37,9 @@ def validate(rollout: Object) -> list[FieldError]:
 
 
 def message(rollout: Object, errors: Iterable[FieldError]) -> str:
-    """The message of the InvalidSpec condition."""
+    """The message of the InvalidSpec condition: Argo's words, and then what to do."""
     first = next(iter(errors))
-    return f'The Rollout "{meta.name(rollout)}" is invalid: {first.field}: {first.message}'
+    return f'The Rollout "{meta.name(rollout)}" is invalid: {first.field}: {first.message.rstrip(".")}. {REMEDY}'
 
 
 def _numbers(rollout: Object) -> Errors:

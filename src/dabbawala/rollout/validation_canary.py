@@ -26,7 +26,6 @@ DYNAMIC_NEEDS_ROUTING = "Canary dynamicStableScale can only be used with traffic
 DYNAMIC_WITH_DELAY = "Canary dynamicStableScale cannot be used with scaleDownDelaySeconds"
 MAX_WEIGHT_UNSUPPORTED = "Canary maxTrafficWeight in traffic routing only support in Nginx and Plugins"
 
-SUPPORTED_ROUTERS = ("istio",)
 STEPS = ("setWeight", "pause", "setCanaryScale", "analysis")
 LATER_STEPS = ("experiment", "setHeaderRoute", "setMirrorRoute", "plugin")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from dabbawala.api import rollout_access
 from dabbawala.apimachinery.meta import Object
 
 READ = ("get", "list", "watch")
@@ -104,26 +105,7 @@ COMPONENTS: Mapping[str, Component] = {
         ),
         (("User", "system:dabbawala:monitoring"),),
     ),
-    "system:dabbawala:rollout": Component(
-        (
-            *_EVENTS,
-            _LEASES,
-            rule((*_KEEP, "deletecollection"), "argoproj.io", "rollouts", "rollouts/status", "rollouts/finalizers",
-                 "analysisruns", "analysisruns/finalizers", "experiments", "experiments/finalizers"),
-            rule(READ, "argoproj.io", "analysistemplates", "clusteranalysistemplates"),
-            rule(_KEEP, "apps", "replicasets"),
-            rule(("get", "list", "watch", "patch", "update"), "apps", "deployments"),
-            rule(("get", "list", "watch", "patch", "update"), "", "services", "pods"),
-            rule(("create",), "", "pods/eviction"),
-            rule(("get", "create"), "", "services/proxy"),
-            rule(READ, "", "secrets", "configmaps", "namespaces"),
-            rule(READ, "discovery.k8s.io", "endpointslices"),
-            rule(_KEEP, "batch", "jobs"),
-            rule(("get", "list", "watch", "patch", "update"), "networking.istio.io", "virtualservices",
-                 "destinationrules"),
-        ),
-        (("User", "system:dabbawala:rollout"),),
-    ),
+    "system:dabbawala:rollout": Component(rollout_access.RULES, (("User", "system:dabbawala:rollout"),)),
 }  # fmt: skip
 
 CONTROLLERS: Mapping[str, Sequence[Object]] = {
