@@ -102,6 +102,17 @@ def test_a_read_only_root_leaves_only_volumes_to_write(sandbox: Driven, pod: str
     assert sandbox.shell(pod, "touch /data/file /dev/shm/file && echo x > /dev/null && cat /app/greeting")[0] == 0
 
 
+def test_an_archive_of_another_user_is_unpacked_with_the_owners_that_there_are(sandbox: Driven, pod: str) -> None:
+    """What `kubectl cp` does, from the machine of somebody with an id of their own."""
+    sandbox.start(pod, "sleep", "600")
+    pack = "cd /tmp && echo content > file && tar -cf file.tar --owner=4321 --group=4321 file && rm file"
+    owner = "0" if sandbox.ask(op="info")["one_id"] else "4321"
+    script = f"{pack} && tar -xmf file.tar && stat -c %u file && cat file"
+    assert sandbox.shell(pod, script) == (0, f"{owner}\ncontent\n")
+    unasked = "TAR_OPTIONS= tar -xmf file.tar"
+    assert (sandbox.shell(pod, f"cd /tmp && {unasked}")[0] != 0) == (owner == "0")
+
+
 def test_low_ports_can_be_bound_by_anyone(sandbox: Driven, pod: str) -> None:
     sandbox.start(pod, "sleep", "600", user=User(1000, 1000))
     assert sandbox.run(pod, "python3", "-c", "import socket; socket.socket().bind(('0.0.0.0', 80))") == (0, "")

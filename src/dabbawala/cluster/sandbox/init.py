@@ -84,8 +84,8 @@ def _start(start: Start) -> int:
     if terminal:
         stdio = open_terminal(start.channel)
     container = start.container
-    env = environment(start.pod.hostname, container.env, container.user, terminal)
-    return spawn(container.argv, env, container.cwd or "/", stdio, terminal)
+    known = {"HOSTNAME": start.pod.hostname, **environment(container.user, one_id=start.one_id, terminal=terminal)}
+    return spawn(container.argv, {**known, **container.env}, container.cwd or "/", stdio, terminal)
 
 
 def join_cgroup(path: str) -> None:
@@ -106,12 +106,17 @@ def become(user: spec.User, *, one_id: bool) -> None:
     kernel.forbid_new_privileges()
 
 
-def environment(hostname: str, env: dict[str, str], user: spec.User, terminal: bool) -> dict[str, str]:
+def environment(user: spec.User, *, one_id: bool, terminal: bool) -> dict[str, str]:
+    """What a program finds set unless its container says otherwise."""
     home = "/root" if user.uid == 0 else f"/home/u{user.uid}"
-    base = {"PATH": _DEFAULT_PATH, "HOSTNAME": hostname, "HOME": home}
+    made = {"PATH": _DEFAULT_PATH, "HOME": home}
     if terminal:
-        base["TERM"] = "xterm"
-    return {**base, **env}
+        made["TERM"] = "xterm"
+    if one_id and user.uid == 0:
+        # As root, tar gives what it unpacks to the owners that the archive names, and fails where these do not exist;
+        # `kubectl cp` has it unpack an archive that names whoever runs kubectl.
+        made["TAR_OPTIONS"] = "--no-same-owner"
+    return made
 
 
 def open_terminal(channel: socket.socket, columns: int = 80, rows: int = 24) -> tuple[int, int, int]:

@@ -53,5 +53,6 @@ class Inside:
         else:
             given = [*self.request.descriptors, -1, -1, -1]
             stdio = (given[0], given[1], given[2])
-        env = init.environment(self.run.pod.hostname, {**container.env, **wanted.env}, container.user, wanted.tty)
+        known = init.environment(container.user, one_id=self.one_id, terminal=wanted.tty)
+        env = {"HOSTNAME": self.run.pod.hostname, **known, **container.env, **wanted.env}
         init.execute(wanted.argv, env, wanted.cwd or container.cwd or "/", stdio, wanted.tty)
