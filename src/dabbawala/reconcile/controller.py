@@ -40,6 +40,9 @@ something, is planned now and then and not ten thousand times."""
 RESTS, LONGEST_REST = 3.0, 0.5
 """How long it rests, in times of its planning, and in seconds at most."""
 
+NAMESPACE_TERMINATING = "NamespaceTerminating"
+"""The cause that a refusal in such a namespace carries. Source: core/v1 NamespaceTerminatingCause."""
+
 Keys = Callable[[Object, Caches], Iterable[ObjectKey]]
 
 
@@ -87,6 +90,12 @@ def controller_owner(kind: Kind) -> Keys:
             yield ObjectKey(meta.namespace(obj), str(owner.get("name")))
 
     return keys
+
+
+def namespace_terminates(refused: StatusError) -> bool:
+    """The object could not be made because its namespace is going away. That is no failure: no later try can succeed,
+    and what asked for the object goes too."""
+    return any(cause.get("reason") == NAMESPACE_TERMINATING for cause in refused.details.get("causes") or ())
 
 
 class Informed(Caches, Protocol):
@@ -193,6 +202,11 @@ class ControllerLoop:
         return plan
 
     async def _refused(self, key: ObjectKey, refused: StatusError) -> None:
+        if namespace_terminates(refused):
+            log.debug("%s: %s: %s; nothing more is made there", self.controller.name, key, refused.message)
+            self.failures.pop(key, None)
+            self.queue.succeed(key)
+            return
         ordinary = isinstance(refused, Conflict | NotFound | TooManyRequests)
         self._fail(key, f"{refused.reason}: {refused.message}", loud=not ordinary)
         if ordinary or not isinstance(self.controller, Reporter):
