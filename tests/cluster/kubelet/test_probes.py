@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from dabbawala.cluster.kubelet.observed import Health
 from dabbawala.cluster.kubelet.probes import ask, verdict
 from dabbawala.cluster.kubelet.probes.ask import Reach
 from dabbawala.cluster.kubelet.probes.prober import Prober, Reports
-from dabbawala.cluster.kubelet.probes.verdict import Answer, Tally
+from dabbawala.cluster.kubelet.probes.verdict import Answer, NotAsked, Tally
 
 
 async def connect(host: str, port: int) -> socket.socket:
@@ -88,6 +89,25 @@ async def test_silence_is_a_failure_after_the_timeout(site: Site) -> None:
     assert "within 0.1s" in answer.text
 
 
+async def test_an_answer_that_the_agent_was_too_late_to_read_is_no_timeout() -> None:
+    """The server answers at once, from a thread; the agent's loop stands still for longer than the timeout."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        client, _ = listening.accept()
+        with client:
+            client.recv(1000)
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    answering = asyncio.get_running_loop().run_in_executor(None, serve)
+    asked = asyncio.create_task(once(Site(listening.getsockname()[1]).probe("/"), timeout=0.2))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(time.sleep, 0.6)
+    assert (await asked).ok
+    await answering
+    listening.close()
+
+
 async def test_nobody_listening_and_unknown_ports_say_so(site: Site) -> None:
     unused = socket.create_server(("127.0.0.1", 0))
     port = unused.getsockname()[1]
@@ -153,16 +173,28 @@ def test_a_result_needs_as_many_answers_in_a_row_as_its_threshold() -> None:
     assert seen == [None, True, True, True, True, True, True, False]
 
 
-async def _run(probes: dict[str, Any], script: list[bool], seconds: float) -> tuple[Prober, list[str]]:
-    """A prober on virtual time whose answers are scripted, the last one repeating."""
+async def _run(
+    probes: dict[str, Any],
+    script: list[bool | None],
+    seconds: float,
+    *,
+    resumed: tuple[Health, float, float] | None = None,
+) -> tuple[Prober, list[str]]:
+    """A prober on virtual time whose answers are scripted, the last one repeating; None is a question that could not
+    be put."""
     clock = VirtualClock()
     failures: list[str] = []
 
     async def question(item: object, probe: object, timeout: float) -> Answer:
-        return Answer(script.pop(0) if len(script) > 1 else script[0])
+        ok = script.pop(0) if len(script) > 1 else script[0]
+        if ok is None:
+            raise NotAsked("the sandbox does not answer")
+        return Answer(ok)
 
     reports = Reports(lambda health: None, lambda kind, text: failures.append(kind))
     prober = Prober({"name": "c", **probes}, 0, question, clock, reports)
+    if resumed is not None:
+        prober.resume(*resumed)
     task = asyncio.create_task(prober.run())
     for _ in range(int(seconds * 10)):
         for _ in range(5):
@@ -194,3 +226,22 @@ async def test_liveness_waits_for_the_initial_delay_and_kills_after_its_threshol
     assert prober.health.restart == ""
     prober, _ = await _run(probes, [False], 7.5)
     assert prober.health.restart == "failed liveness probe"
+
+
+async def test_a_question_that_could_not_be_put_counts_neither_way() -> None:
+    probes = {"livenessProbe": {"periodSeconds": 1, "failureThreshold": 2}}
+    prober, failures = await _run(probes, [False, None, None, None, True], 8)
+    assert prober.health.restart == ""
+    assert failures == ["liveness"]
+    prober, _ = await _run(probes, [False, None, None, False], 5)
+    assert prober.health.restart == "failed liveness probe"
+
+
+async def test_a_new_agent_counts_the_initial_delay_from_the_run_and_spreads_its_questions() -> None:
+    probes = {"livenessProbe": {"initialDelaySeconds": 60, "periodSeconds": 10, "failureThreshold": 1}}
+    well = Health(0, started=True, ready=True)
+    for resumed, kept in (((well, 5.0, 0.0), 54.0), ((well, 300.0, 0.5), 4.0)):
+        prober, _ = await _run(probes, [False], kept, resumed=resumed)
+        assert prober.health.restart == ""
+        prober, _ = await _run(probes, [False], kept + 2, resumed=resumed)
+        assert prober.health.restart == "failed liveness probe"

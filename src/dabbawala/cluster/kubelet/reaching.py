@@ -10,8 +10,10 @@ import socket
 
 from dabbawala.cluster.kubelet.node_parts import NodeParts
 from dabbawala.cluster.kubelet.probes.ask import Reach
+from dabbawala.cluster.kubelet.probes.verdict import NotAsked
 from dabbawala.cluster.kubelet.runtimes.runtime import RuntimeFailure
 from dabbawala.cluster.sandbox.spec import ExecSpec
+from dabbawala.cluster.sandbox.wire import SandboxError
 
 MAX_OUTPUT = 64 * 1024
 
@@ -25,25 +27,28 @@ def reach(parts: NodeParts, uid: str, container: str, address: str) -> Reach:
         except RuntimeFailure as failed:
             if isinstance(failed.__cause__, OSError):
                 raise failed.__cause__ from failed
-            raise OSError(failed.message) from failed
+            raise NotAsked(failed.message) from failed
 
     async def run(argv: list[str]) -> tuple[int, bytes]:
-        return await run_command(parts, uid, container, argv)
+        try:
+            return await run_command(parts, uid, container, argv)
+        except RuntimeFailure as failed:
+            raise NotAsked(failed.message) from failed
 
     return Reach(address, connect, run)
 
 
 async def run_command(parts: NodeParts, uid: str, container: str, argv: list[str]) -> tuple[int, bytes]:
-    """Run a command in a container to its end: exit code and output, both streams together, the rest dropped."""
-    try:
-        session = await parts.runtime.exec(uid, container, ExecSpec(tuple(argv)))
-    except RuntimeFailure as failed:
-        return 126, failed.message.encode()
+    """Run a command in a container to its end: exit code and output, both streams together, the rest dropped. Raises
+    RuntimeFailure when it could not be asked for, or when the sandbox ended first."""
+    session = await parts.runtime.exec(uid, container, ExecSpec(tuple(argv)))
     try:
         collected = bytearray()
         async for _, data in session.output():
             collected += data[: MAX_OUTPUT - len(collected)]
         code = await session.wait()
         return code, bytes(collected) or session.error.encode()
+    except (EOFError, OSError, SandboxError) as broken:
+        raise RuntimeFailure("SandboxError", str(broken) or type(broken).__name__) from broken
     finally:
         session.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.kubelet import pod_spec, reaching
 from dabbawala.cluster.kubelet.memory import Memory
 from dabbawala.cluster.kubelet.node_parts import NodeParts
-from dabbawala.cluster.kubelet.observed import Health
+from dabbawala.cluster.kubelet.observed import Health, Run
 from dabbawala.cluster.kubelet.probes import ask
 from dabbawala.cluster.kubelet.probes.prober import Prober, Reports
 from dabbawala.cluster.kubelet.probes.verdict import Answer
@@ -40,9 +41,9 @@ class PodProbes:
         for item in pod_spec.all_containers(pod):
             name = item["name"]
             runs = self._memory.runs.get(name)
-            running = runs[-1].attempt if runs and runs[-1].is_running else None
+            running = runs[-1] if runs and runs[-1].is_running else None
             watch = self._watches.get(name)
-            if watch is not None and watch.attempt != running:
+            if watch is not None and (running is None or watch.attempt != running.attempt):
                 self._end(name)
                 watch = None
             if watch is None and running is not None:
@@ -56,7 +57,7 @@ class PodProbes:
         self._watches.pop(name).task.cancel()
         self._memory.health.pop(name, None)
 
-    def _begin(self, pod: Mapping[str, Any], item: Object, attempt: int, address: str) -> None:
+    def _begin(self, pod: Mapping[str, Any], item: Object, run: Run, address: str) -> None:
         name, uid = item["name"], meta.uid(pod)
 
         reach = reaching.reach(self._parts, uid, name, address)
@@ -71,9 +72,10 @@ class PodProbes:
         def failed(kind: str, text: str) -> None:
             self._parts.record(Record(dict(pod), "Unhealthy", f"{kind.capitalize()} probe failed: {text}", "Warning"))
 
-        prober = Prober(item, attempt, question, self._parts.clock, Reports(changed, failed))
+        prober = Prober(item, run.attempt, question, self._parts.clock, Reports(changed, failed))
         before = self._memory.health.get(name)
-        if before is not None and before.attempt == attempt:
-            prober.resume(before)
+        if before is not None and before.attempt == run.attempt:
+            age = (self._parts.clock.now() - run.started_at).total_seconds()
+            prober.resume(before, age, zlib.crc32(f"{uid}/{name}".encode()) / 2**32)
         self._memory.health[name] = prober.health
-        self._watches[name] = _Watch(attempt, prober, asyncio.create_task(prober.run(), name=f"probes of {name}"))
+        self._watches[name] = _Watch(run.attempt, prober, asyncio.create_task(prober.run(), name=f"probes of {name}"))

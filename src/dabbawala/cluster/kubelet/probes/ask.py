@@ -1,4 +1,5 @@
-"""One question to a container, by any of the four means. Every failure is an Answer; nothing raises but cancellation.
+"""One question to a container, by any of the four means. Every failure of the container's is an Answer; what kept the
+node from asking at all is NotAsked, and nothing else is raised but cancellation.
 
 Source: pkg/probe/{http,tcp,exec,grpc}.
 """
@@ -6,6 +7,7 @@ Source: pkg/probe/{http,tcp,exec,grpc}.
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +16,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.kubelet.probes import grpc
+from dabbawala.cluster.kubelet.probes import grpc, patience
 from dabbawala.cluster.kubelet.probes.verdict import Answer
 
 MAX_BODY = 10 * 1024
@@ -23,11 +25,11 @@ MAX_REDIRECTS = 10
 USER_AGENT = "kube-probe/1.37"
 
 Run = Callable[[list[str]], Awaitable[tuple[int, bytes]]]
-"""Runs a command in the container: exit code and output."""
+"""Runs a command in the container: exit code and output. Raises NotAsked."""
 
 
 Connect = Callable[[str, int], Awaitable[socket.socket]]
-"""Connects to a host and port from where the container can be reached. Raises OSError."""
+"""Connects to a host and port from where the container can be reached. Raises OSError, NotAsked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,9 @@ class BadPort(Exception):
 
 
 async def ask(item: Object, probe: Mapping[str, Any], reach: Reach, timeout: float) -> Answer:
-    """Ask once, within `timeout` seconds."""
+    """Ask once, within `timeout` seconds. Raises NotAsked."""
     try:
-        async with asyncio.timeout(timeout):
-            return await _ask(item, probe, reach)
+        return await patience.within(timeout, _ask(item, probe, reach))
     except TimeoutError:
         return Answer(False, _timed_out(probe, timeout))
     except BadPort as bad:
@@ -165,9 +166,10 @@ def _parse(head: bytes) -> tuple[int, str]:
     return int(words[1]), location
 
 
+@functools.cache
 def _no_verification() -> ssl.SSLContext:
-    """Probes do not verify certificates. Source: core/v1 HTTPGetAction."""
-    context = ssl.create_default_context()
+    """Probes do not verify certificates, so no authorities are loaded either. Source: core/v1 HTTPGetAction."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

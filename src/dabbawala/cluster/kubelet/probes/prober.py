@@ -8,6 +8,7 @@ period, so thresholds mean what the manifest says.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +17,12 @@ from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.kubelet import pod_spec
 from dabbawala.cluster.kubelet.observed import Health
-from dabbawala.cluster.kubelet.probes.verdict import Answer, Kind, Tally, Timing
+from dabbawala.cluster.kubelet.probes.verdict import Answer, Kind, NotAsked, Tally, Timing
+
+log = logging.getLogger("dabbawala.kubelet")
 
 Ask = Callable[[Object, Mapping[str, Any], float], Awaitable[Answer]]
-"""Asks a container once: container, probe, timeout in seconds."""
+"""Asks a container once: container, probe, timeout in seconds. Raises NotAsked."""
 
 EAGER_SECONDS = 1.0
 
@@ -46,12 +49,19 @@ class Prober:
             attempt, started="startup" not in self._probes, ready=not {"startup", "readiness"} & self._probes.keys()
         )
         self._was_ready = False
+        self._age = self._spread = 0.0
         self._started = asyncio.Event()
         if self.health.started:
             self._started.set()
 
-    def resume(self, health: Health) -> None:
-        """Take over what an earlier agent had found out about this run: it stays so until an answer says otherwise."""
+    def resume(self, health: Health, age: float, spread: float) -> None:
+        """Take over what an earlier agent had found out about this run: it stays so until an answer says otherwise.
+
+        `age` is how long ago the run began, in seconds: the initial delay counts from there. `spread`, from 0 to 1, is
+        the part of a period to wait first where all is well, so that a new agent does not ask every container of its
+        node at once.
+        """
+        self._age, self._spread = age, spread
         self.health = replace(health, attempt=self.health.attempt)
         if health.started:
             self._started.set()
@@ -65,17 +75,26 @@ class Prober:
         timing, tally = Timing.of(probe), Tally()
         if kind == "startup" and self.health.started:
             return
-        await self._clock.sleep(timing.initial_delay)
+        well = kind == "liveness" or (kind == "readiness" and self.health.ready)
+        pause = self._spread * timing.period if well else 0.0
+        await self._clock.sleep(max(timing.initial_delay - self._age, 0.0) + pause)
         if kind != "startup":
             await self._started.wait()
         counts_from = self._clock.monotonic()
         while not (kind == "startup" and self.health.started):
-            answer = await self._ask(self._item, probe, timing.timeout)
+            answer = await self._answer(probe, timing.timeout)
             now = self._clock.monotonic()
-            if answer.ok or now >= counts_from:
+            if answer is not None and (answer.ok or now >= counts_from):
                 counts_from = now + timing.period
                 tally = self._count(kind, tally.count(answer, timing), answer, timing)
             await self._clock.sleep(self._pause(kind, timing))
+
+    async def _answer(self, probe: Mapping[str, Any], timeout: float) -> Answer | None:
+        try:
+            return await self._ask(self._item, probe, timeout)
+        except NotAsked as trouble:
+            log.debug("container %s was not probed: %s", self._item["name"], trouble)
+            return None
 
     def _count(self, kind: Kind, tally: Tally, answer: Answer, timing: Timing) -> Tally:
         if not answer.ok:

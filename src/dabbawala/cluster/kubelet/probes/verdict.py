@@ -35,6 +35,11 @@ class Timing:
         )
 
 
+class NotAsked(Exception):
+    """The node could not put the question (the sandbox did not answer, say): it tells nothing about the container, and
+    counts neither way. Source: prober.worker.doProbe, "prober error, throw away the result"."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One answer of a probe; `text` says why it failed."""
