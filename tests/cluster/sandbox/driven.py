@@ -19,6 +19,9 @@ import dabbawala.cluster.sandbox
 from dabbawala.cluster.sandbox import spec
 
 ORDINARY_UID = 54321
+AS_WHOEVER, AS_ORDINARY = "as-whoever-runs-the-tests", "as-an-ordinary-user"
+# Only root can become somebody else; an ordinary user already is one.
+USERS = (AS_WHOEVER, AS_ORDINARY) if os.getuid() == 0 else (AS_WHOEVER,)
 _SYSTEM_PYTHON = "/usr/bin/python3"
 
 
@@ -67,7 +70,7 @@ class Driven:
 def driven(*, ordinary: bool) -> Iterator[Driven]:
     """Skips, with the reason, what this machine cannot show."""
     if ordinary and os.getuid() != 0:
-        pytest.skip("only root can become another user; as an ordinary user the other variant is this one")
+        pytest.skip("only root can become another user")
     python = _SYSTEM_PYTHON if ordinary else sys.executable
     if ordinary:
         _check_python(python)

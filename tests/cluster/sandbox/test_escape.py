@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dabbawala.cluster.sandbox.spec import User
-from tests.cluster.sandbox.driven import Driven, driven
+from tests.cluster.sandbox.driven import AS_ORDINARY, USERS, Driven, driven
 
 _SECRET = secrets.token_hex(16)
 _CONNECT = (
@@ -56,9 +56,9 @@ class Prison:
         return self.sandbox.run("attacker", "python3", "-c", code, *argv, name=self.name)
 
 
-@pytest.fixture(scope="module", params=["as-whoever-runs-the-tests", "as-an-ordinary-user"])
+@pytest.fixture(scope="module", params=USERS)
 def sandbox(request: pytest.FixtureRequest, possible: None) -> Iterator[Driven]:
-    with driven(ordinary=request.param == "as-an-ordinary-user") as made:
+    with driven(ordinary=request.param == AS_ORDINARY) as made:
         (made.directory / "key.pem").write_text(_SECRET)
         made.pod("victim")
         made.start(

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from dabbawala.cluster.sandbox.spec import Limits, Mount, User
-from tests.cluster.sandbox.driven import Driven, driven
+from tests.cluster.sandbox.driven import AS_ORDINARY, USERS, Driven, driven
 from tests.cluster.sandbox.sandboxes import World, until
 
 
-@pytest.fixture(scope="module", params=["as-whoever-runs-the-tests", "as-an-ordinary-user"])
+@pytest.fixture(scope="module", params=USERS)
 def sandbox(request: pytest.FixtureRequest, possible: None) -> Iterator[Driven]:
-    with driven(ordinary=request.param == "as-an-ordinary-user") as made:
+    with driven(ordinary=request.param == AS_ORDINARY) as made:
         yield made
 
 
