@@ -1,5 +1,6 @@
 """A data plane on loopback addresses: the real API server in memory, the real controller, real Envoys, small programs
-behind the Services, and visitors that count honestly (no retries, every answer by name)."""
+behind the Services, and visitors that count honestly (no retries, every answer by name). Services have ports that every
+user may listen on."""
 
 from __future__ import annotations
 
@@ -239,7 +240,7 @@ class Lab:
         node["status"] = {"addresses": [{"type": "InternalIP", "address": address}]}
         await self.client.update(core_v1.NODE, node, "status")
 
-    async def service(self, name: str, address: str, port: int = 80, **spec: Any) -> Object:
+    async def service(self, name: str, address: str, port: int = 8000, **spec: Any) -> Object:
         ports = spec.pop("ports", [{"port": port, "targetPort": 8080}])
         body = {
             "metadata": {"name": name, "namespace": NAMESPACE},

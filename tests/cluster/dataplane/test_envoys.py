@@ -13,7 +13,7 @@ from dabbawala.client.client import Client
 from dabbawala.cluster.dataplane.keeper import LOOP_AFTER
 from tests.cluster.dataplane.lab import Crowd, ask, eventually, lab, network
 
-PORT = {"port": 80, "targetPort": 8080}
+PORT = {"port": 8000, "targetPort": 8080}
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def test_an_envoy_that_dies_is_started_again_with_what_it_ran(run: Path) -
         world.spawner.kill("envoy-node-1")
         await eventually(lambda: world.spawner.starts["envoy-node-1"] == 2)
         await eventually(lambda: world.plane.verdicts["node-1"].accepted)
-        assert await ask(f"{net}.1", 80) == (200, "a")
+        assert await ask(f"{net}.1", 8000) == (200, "a")
 
 
 async def test_an_envoy_that_keeps_dying_is_named_in_the_status_of_what_waits_for_it(run: Path) -> None:
@@ -62,7 +62,7 @@ async def test_a_service_is_programmed_only_when_every_node_runs_it(run: Path) -
         await world.served("web")
         await world.node("node-2", f"{net}.253")
         said = await world.said(core_v1.SERVICE, "web", "dabbawala.dev/Programmed", status="False")
-        assert said["message"].startswith(f"node-2: Envoy cannot listen for shop_web_80: cannot bind '{net}.1:80'")
+        assert said["message"].startswith(f"node-2: Envoy cannot listen for shop_web_8000: cannot bind '{net}.1:8000'")
         assert await ask(f"{net}.253", 30180) == (200, "a")
         await world.client.delete(core_v1.NODE, "node-2")
         await world.served("web")
@@ -128,7 +128,7 @@ async def test_a_control_plane_that_starts_anew_disturbs_no_request(run: Path) -
         await world.service("web", f"{net}.1")
         await world.endpoints("web", [program])
         await world.served("web")
-        async with Crowd(f"{net}.1", 80) as crowd:
+        async with Crowd(f"{net}.1", 8000) as crowd:
             await crowd.until(lambda: crowd.seen["a"] > 20)
             await world.restart_control_plane()
             await world.virtual_service("web", http=[{"route": [{"destination": {"host": "web"}}]}])
@@ -151,7 +151,7 @@ async def test_a_folder_that_cannot_be_written_ends_nothing(run: Path) -> None:
         (folder / "eds").write_text("in the way")
         await world.service("more", f"{net}.2")
         await eventually(lambda: "could not be brought up to date" in world.plane.trouble)
-        assert await ask(f"{net}.1", 80) == (200, "a")
+        assert await ask(f"{net}.1", 8000) == (200, "a")
         (folder / "eds").unlink()
         (folder / "kept").rename(folder / "eds")
         await world.served("more")

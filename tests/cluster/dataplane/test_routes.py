@@ -32,7 +32,7 @@ async def test_weights_are_kept(run: Path) -> None:
     async with lab(run, node=f"{net}.254") as world:
         await two_versions(world, net)
         await world.routed("web", ("v1", 80), ("v2", 20))
-        visitor, seen = Visitor(f"{net}.1", 80), Counter[str]()
+        visitor, seen = Visitor(f"{net}.1", 8000), Counter[str]()
         for _ in range(2000):
             seen[(await visitor.ask())[1]] += 1
         visitor.leave()
@@ -43,7 +43,7 @@ async def test_a_route_that_is_programmed_is_obeyed_by_the_very_next_request(run
     net = network(21)
     async with lab(run, node=f"{net}.254") as world:
         await two_versions(world, net)
-        visitor = Visitor(f"{net}.1", 80)
+        visitor = Visitor(f"{net}.1", 8000)
         for turn in range(40):
             wanted, other = ("v1", "v2") if turn % 2 else ("v2", "v1")
             await world.routed("web", (wanted, 100), (other, 0))
@@ -56,7 +56,7 @@ async def test_switching_under_load_fails_no_request(run: Path) -> None:
     async with lab(run, node=f"{net}.254") as world:
         await two_versions(world, net)
         await world.routed("web", ("v1", 100), ("v2", 0))
-        async with Crowd(f"{net}.1", 80) as crowd:
+        async with Crowd(f"{net}.1", 8000) as crowd:
             for weight in (0, 50, 100, 50, 0, 100):
                 await world.routed("web", ("v1", 100 - weight), ("v2", weight))
                 seen = sum(crowd.seen.values())
@@ -69,7 +69,7 @@ async def test_adopting_a_service_and_letting_it_go_again_fails_no_request(run: 
     net = network(23)
     async with lab(run, node=f"{net}.254") as world:
         await two_versions(world, net)
-        async with Crowd(f"{net}.1", 80) as crowd:
+        async with Crowd(f"{net}.1", 8000) as crowd:
             await crowd.until(lambda: crowd.seen["v2"] > 5)
             await world.routed("web", ("v1", 100))
             seen = crowd.seen["v1"]
@@ -97,7 +97,7 @@ async def test_requests_are_matched_and_changed_as_the_routes_say(run: Path) -> 
         ]
         await world.virtual_service("web", http=http)
         await world.said(istio_networking_v1.VIRTUAL_SERVICE, "web", "Programmed")
-        where = (f"{net}.1", 80)
+        where = (f"{net}.1", 8000)
         assert await ask(*where, "/", {"x-beta": "yes"}) == (200, "v2")
         assert (await ask(*where, "/old"))[0] == 308
         assert (await ask(*where, "/broken"))[0] == 418
@@ -116,7 +116,7 @@ async def test_a_copy_is_sent_to_a_mirror_and_its_answer_is_dropped(run: Path) -
         mirror = {"host": "web", "subset": "v2"}
         await world.virtual_service("web", http=[{"route": route, "mirror": mirror}])
         await world.said(istio_networking_v1.VIRTUAL_SERVICE, "web", "Programmed")
-        assert [await ask(f"{net}.1", 80) for _ in range(5)] == [(200, "v1")] * 5
+        assert [await ask(f"{net}.1", 8000) for _ in range(5)] == [(200, "v1")] * 5
         assert (v1.answered, len(v2.heads)) == (5, 5)
 
 
@@ -125,15 +125,15 @@ async def test_nothing_is_sent_twice_unless_a_route_asks_for_it(run: Path) -> No
     async with lab(run, node=f"{net}.254") as world:
         program = await world.program("v1", f"{net}.10")
         dead = f"{net}.11"
-        await world.service("web", f"{net}.1", ports=[{"name": "http", "port": 80, "targetPort": 8080}])
+        await world.service("web", f"{net}.1", ports=[{"name": "http", "port": 8000, "targetPort": 8080}])
         await world.endpoints("web", {program.address: {}, dead: {}}, ports=[{"name": "http", "port": 8080}])
         await world.served("web")
-        plain = [(await ask(f"{net}.1", 80))[0] for _ in range(8)]
+        plain = [(await ask(f"{net}.1", 8000))[0] for _ in range(8)]
         assert Counter(plain) == {200: 4, 503: 4}
         retries = {"attempts": 2, "retryOn": "connect-failure"}
         await world.virtual_service("web", http=[{"route": [{"destination": {"host": "web"}}], "retries": retries}])
         await world.said(istio_networking_v1.VIRTUAL_SERVICE, "web", "Programmed")
-        assert [(await ask(f"{net}.1", 80))[0] for _ in range(8)] == [200] * 8
+        assert [(await ask(f"{net}.1", 8000))[0] for _ in range(8)] == [200] * 8
 
 
 async def test_a_destination_that_does_not_exist_is_named_and_costs_only_its_share(run: Path) -> None:
@@ -149,7 +149,7 @@ async def test_a_destination_that_does_not_exist_is_named_and_costs_only_its_sha
         assert said["reason"] == "Rejected"
         assert "spec.http[0].route[1].destination" in said["message"]
         assert "subset 'v9'" in said["message"]
-        answers = Counter([(await ask(f"{net}.1", 80))[0] for _ in range(60)])
+        answers = Counter([(await ask(f"{net}.1", 8000))[0] for _ in range(60)])
         assert set(answers) == {200, 503}
 
 
@@ -165,14 +165,14 @@ async def test_what_an_envoy_refuses_is_told_with_its_words_and_harms_no_other_s
         await world.virtual_service("web", http=[{"match": [{"uri": {"regex": "("}}], "route": route}])
         said = await world.said(istio_networking_v1.VIRTUAL_SERVICE, "web", "Programmed", status="False")
         assert said["reason"] == "Rejected"
-        assert "node-1: Envoy refuses rds/shop_web_80.json: missing ): (" in said["message"]
-        assert (await ask(f"{net}.1", 80))[0] == 200  # it runs what it ran before
+        assert "node-1: Envoy refuses rds/shop_web_8000.json: missing ): (" in said["message"]
+        assert (await ask(f"{net}.1", 8000))[0] == 200  # it runs what it ran before
         await world.service("late", f"{net}.3")
         await world.endpoints("late", [other])
         await world.served("late")
-        assert await ask(f"{net}.3", 80) == (200, "other")
+        assert await ask(f"{net}.3", 8000) == (200, "other")
         await world.routed("web", ("v2", 100))
-        assert await ask(f"{net}.1", 80) == (200, "v2")
+        assert await ask(f"{net}.1", 8000) == (200, "v2")
 
 
 async def test_only_one_virtual_service_routes_a_host(run: Path) -> None:
@@ -184,7 +184,7 @@ async def test_only_one_virtual_service_routes_a_host(run: Path) -> None:
         await world.virtual_service("zweb", hosts=["web"], http=[{"route": route}])
         said = await world.said(istio_networking_v1.VIRTUAL_SERVICE, "zweb", "Programmed", status="False")
         assert "already routed by VirtualService shop/web" in said["message"]
-        assert await ask(f"{net}.1", 80) == (200, "v1")
+        assert await ask(f"{net}.1", 8000) == (200, "v1")
 
 
 async def test_a_service_is_programmed_only_when_its_slices_reflect_it(run: Path) -> None:
@@ -203,7 +203,7 @@ async def test_a_plain_connection_follows_the_weights_of_tcp_routes(run: Path) -
     net = network(31)
     async with lab(run, node=f"{net}.254") as world:
         programs = await world.program("v1", f"{net}.10"), await world.program("v2", f"{net}.11")
-        ports = [{"name": "tcp-data", "port": 80, "targetPort": 8080}]
+        ports = [{"name": "tcp-data", "port": 8000, "targetPort": 8080}]
         await world.service("web", f"{net}.1", ports=ports)
         await world.destination_rule("web", {"v1": {"version": "v1"}, "v2": {"version": "v2"}})
         labels = {program.address: {"version": program.name} for program in programs}
@@ -211,4 +211,4 @@ async def test_a_plain_connection_follows_the_weights_of_tcp_routes(run: Path) -
         shares = [{"destination": {"host": "web", "subset": s}, "weight": w} for s, w in (("v1", 0), ("v2", 100))]
         await world.virtual_service("web", tcp=[{"route": shares}])
         await world.said(istio_networking_v1.VIRTUAL_SERVICE, "web", "Programmed")
-        assert [await ask(f"{net}.1", 80) for _ in range(5)] == [(200, "v2")] * 5
+        assert [await ask(f"{net}.1", 8000) for _ in range(5)] == [(200, "v2")] * 5

@@ -28,16 +28,16 @@ async def test_a_service_spreads_requests_evenly_over_its_programs(run: Path) ->
         await world.endpoints("web", programs)
         await world.served("web")
         for _ in range(30):
-            assert (await ask(f"{net}.1", 80))[0] == 200
+            assert (await ask(f"{net}.1", 8000))[0] == 200
         assert [program.answered for program in programs] == [10, 10, 10]
 
 
 async def test_a_service_without_endpoints_answers_503_instead_of_refusing(run: Path) -> None:
     net = network(2)
     async with lab(run, node=f"{net}.254") as world:
-        await world.service("web", f"{net}.1", ports=[{"name": "http", "port": 80}])
+        await world.service("web", f"{net}.1", ports=[{"name": "http", "port": 8000}])
         await world.served("web")
-        status, body = await ask(f"{net}.1", 80)
+        status, body = await ask(f"{net}.1", 8000)
         assert (status, body) == (503, "no healthy upstream")
 
 
@@ -48,7 +48,7 @@ async def test_a_request_passes_as_it_is(run: Path) -> None:
         await world.service("web", f"{net}.1")
         await world.endpoints("web", [program])
         await world.served("web")
-        await ask(f"{net}.1", 80, "/a//b/../c?d=e", {"X-One": "1"})
+        await ask(f"{net}.1", 8000, "/a//b/../c?d=e", {"X-One": "1"})
         head = program.heads[0].lower()
         assert head.startswith("get /a//b/../c?d=e http/1.1\r\n")
         sent = {line.split(":")[0] for line in head.strip().split("\r\n")[1:]}
@@ -62,12 +62,12 @@ async def test_what_an_ending_program_is_doing_is_finished_and_nothing_new_reach
         await world.service("web", f"{net}.1")
         await world.endpoints("web", [old])
         await world.served("web")
-        slow = asyncio.create_task(ask(f"{net}.1", 80, "/wait/0.5"))
-        visitor = Visitor(f"{net}.1", 80)
+        slow = asyncio.create_task(ask(f"{net}.1", 8000, "/wait/0.5"))
+        visitor = Visitor(f"{net}.1", 8000)
         await visitor.ask()
         await eventually(lambda: len(old.heads) == 2)
         await world.endpoints("web", [new])
-        cluster = Destination(ObjectKey(NAMESPACE, "web"), 80).cluster
+        cluster = Destination(ObjectKey(NAMESPACE, "web"), 8000).cluster
         await world.runs(run, cluster, new.address)
         answered = old.answered
         assert [(await visitor.ask())[1] for _ in range(5)] == ["new"] * 5
@@ -84,7 +84,7 @@ async def test_programs_come_and_go_under_load_without_a_failed_request(run: Pat
         await world.service("web", f"{net}.1")
         await world.endpoints("web", programs[:2])
         await world.served("web")
-        async with Crowd(f"{net}.1", 80) as crowd:
+        async with Crowd(f"{net}.1", 8000) as crowd:
             for turn in range(12):
                 serving = [programs[turn % 4], programs[(turn + 1) % 4]]
                 await world.endpoints("web", serving)
@@ -101,7 +101,7 @@ async def test_a_pod_that_is_ending_serves_while_no_other_is_ready(run: Path) ->
         ending = {"ready": False, "serving": True, "terminating": True}
         await world.endpoints("web", [program], conditions=ending)
         await world.served("web")
-        assert await ask(f"{net}.1", 80) == (200, "last")
+        assert await ask(f"{net}.1", 8000) == (200, "last")
 
 
 async def test_a_port_that_declares_nothing_carries_http_and_anything_else(run: Path) -> None:
@@ -129,12 +129,12 @@ async def test_datagrams_go_to_a_program_and_their_answers_come_back(run: Path) 
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(_Shout, local_addr=(f"{net}.10", 8080))
         await world.service(
-            "dns", f"{net}.1", ports=[{"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 8080}]
+            "dns", f"{net}.1", ports=[{"name": "dns", "port": 5353, "protocol": "UDP", "targetPort": 8080}]
         )
         await world.endpoints("dns", {f"{net}.10": {}}, ports=[{"name": "dns", "port": 8080, "protocol": "UDP"}])
         await world.served("dns")
         answers: asyncio.Queue[bytes] = asyncio.Queue()
-        client, _ = await loop.create_datagram_endpoint(lambda: _Collect(answers), remote_addr=(f"{net}.1", 53))
+        client, _ = await loop.create_datagram_endpoint(lambda: _Collect(answers), remote_addr=(f"{net}.1", 5353))
         client.sendto(b"hello")
         assert await asyncio.wait_for(answers.get(), 5) == b"HELLO"
         client.close()
@@ -148,7 +148,7 @@ async def test_one_client_keeps_its_program_with_affinity(run: Path) -> None:
         await world.service("web", f"{net}.1", sessionAffinity="ClientIP")
         await world.endpoints("web", programs)
         await world.served("web")
-        seen = {(await ask(f"{net}.1", 80))[1] for _ in range(12)}
+        seen = {(await ask(f"{net}.1", 8000))[1] for _ in range(12)}
         assert len(seen) == 1
 
 
@@ -158,9 +158,9 @@ async def test_the_api_server_is_reached_through_its_socket(run: Path) -> None:
     api = await asyncio.start_unix_server(_echo, socket)
     key = ObjectKey(NAMESPACE, "kubernetes")
     async with lab(run, node=f"{net}.254", sockets={key: socket}) as world:
-        await world.service("kubernetes", f"{net}.1", ports=[{"name": "https", "port": 443}])
+        await world.service("kubernetes", f"{net}.1", ports=[{"name": "https", "port": 6443}])
         await world.served("kubernetes")
-        reader, writer = await asyncio.open_connection(f"{net}.1", 443)
+        reader, writer = await asyncio.open_connection(f"{net}.1", 6443)
         writer.write(b"hello")
         assert await reader.readexactly(5) == b"hello"
         writer.close()

@@ -16,7 +16,7 @@ async def test_hundreds_of_switches_fail_no_request(tmp_path_factory: pytest.Tem
     net, run = network(60), tmp_path_factory.mktemp("dp")
     async with lab(run, node=f"{net}.254", edge_address=f"{net}.200") as world:
         programs = {name: await world.program(name, f"{net}.{10 + at}") for at, name in enumerate(("v0", "v1", "v2"))}
-        ports = [{"port": 80, "targetPort": 8080, "nodePort": 30580}]
+        ports = [{"port": 8000, "targetPort": 8080, "nodePort": 30580}]
         await world.service("web", f"{net}.1", type="NodePort", ports=ports)
         await world.destination_rule("web", {name: {"version": name} for name in programs})
         await world.endpoints("web", {programs["v0"].address: {"version": "v0"}})
