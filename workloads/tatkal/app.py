@@ -27,6 +27,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, expo
 
 DATABASE_THREADS = 4
 DRAIN_SECONDS_MAX = 20.0
+BACKLOG = 4096
+"""Connections that wait to be accepted. With the usual 128 a busy moment turns new visitors away in the kernel."""
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answer = TypeVar("Answer")
@@ -144,7 +146,8 @@ def main() -> None:
     version = json.loads((Path(__file__).parent / "version.json").read_text())
     service = Tatkal(version, dict(os.environ))
     port = int(os.environ.get("PORT", "8080"))
-    web.run_app(service.application(), port=port, access_log=None, shutdown_timeout=DRAIN_SECONDS_MAX)
+    application = service.application()
+    web.run_app(application, port=port, access_log=None, shutdown_timeout=DRAIN_SECONDS_MAX, backlog=BACKLOG)
 
 
 if __name__ == "__main__":

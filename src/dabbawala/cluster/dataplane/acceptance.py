@@ -102,12 +102,12 @@ class Observer:
         self._log_offset = self._log_size()
 
     async def missing(self, wanted: Mapping[str, str]) -> frozenset[str]:
-        """Files whose wanted version is not run. Raises EnvoyGone."""
+        """Files whose wanted version is not run. Raises EnvoyGone or Unanswered."""
         running = versions(await admin.get(self._admin, VERSIONS))
         return frozenset(name for name, version in wanted.items() if running.get(name) != version)
 
     async def worker_caught_up(self) -> None:
-        """Return when the worker has taken everything that the main thread had given it. Raises EnvoyGone."""
+        """Return when the worker has taken all that the main thread had given it. Raises EnvoyGone or Unanswered."""
         await admin.get(self._probe, "/")
 
     def knows_refused(self, wanted: Mapping[str, str], missing: frozenset[str]) -> bool:
@@ -115,7 +115,7 @@ class Observer:
         return all(self._refused.get(name, ("", ""))[0] == wanted[name] for name in missing)
 
     async def judge(self, wanted: Mapping[str, str], missing: frozenset[str]) -> Verdict:
-        """Sort what is missing into what is refused and what only takes time. Raises EnvoyGone."""
+        """Sort what is missing into what is refused and what only takes time. Raises EnvoyGone or Unanswered."""
         counted = refusals(await admin.get(self._admin, REFUSALS)) if missing else {}
         for name in missing:
             known = self._counts.get(name, 0)

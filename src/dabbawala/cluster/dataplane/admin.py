@@ -11,17 +11,25 @@ HEAD_BYTES_MAX = 64 * 1024
 LENGTH = re.compile(r"\r\ncontent-length: *(\d+)")
 
 
+class Unanswered(Exception):
+    """An Envoy that is there gave no answer of status 200 in time: too busy, stopped, or just ending."""
+
+
 class EnvoyGone(Exception):
-    """Nothing answers on the socket: the process is not running, or not yet."""
+    """Nobody listens on the socket: the process is not running, or not yet."""
 
 
 async def get(socket: Path, path: str) -> str:
-    """The body of a GET. Raises EnvoyGone when there is no answer of status 200."""
+    """The body of a GET. Raises EnvoyGone or Unanswered."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
             return await _get(socket, path)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise EnvoyGone(f"{socket.name}: {error}") from error
+    except TimeoutError as error:
+        raise Unanswered(f"{socket.name}: no answer within {ANSWER_SECONDS_MAX:g} s") from error
     except (OSError, EOFError, ValueError) as error:
-        raise EnvoyGone(f"{socket.name}: {error or type(error).__name__}") from error
+        raise Unanswered(f"{socket.name}: {error or type(error).__name__}") from error
 
 
 async def _get(socket: Path, path: str) -> str:

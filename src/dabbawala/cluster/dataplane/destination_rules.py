@@ -17,7 +17,10 @@ from dabbawala.cluster.dataplane import durations, hosts, protocols
 from dabbawala.cluster.dataplane.resources import Resource, typed
 from dabbawala.cluster.dataplane.views import Service
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 10.0
+"""As in Istio. A program too busy to accept may hear the kernel's third or fourth knock, after 3 and 7 s; and with one
+connection that is given up Envoy fails every request that waits for one to the same endpoint."""
+
 BREAKER_LIMIT = 1_000_000
 """Connections, waiting requests and requests under way to one destination; far above what one machine can carry."""
 

@@ -147,6 +147,7 @@ def read(folder: Path) -> tuple[Config, dict[str, str]]:
 def _response(path: Path) -> Resource | None:
     try:
         response: Resource = orjson.loads(path.read_bytes())
-        return response if isinstance(response["resources"], list) and response["version_info"] else None
+        whole = response["version_info"] and all(isinstance(each, dict) for each in response["resources"])
+        return response if whole else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
