@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from dabbawala.demo import visitors
-from dabbawala.demo.load import NEW_CONNECTION_EVERY, Load, LoadProcess, Sample, Settings
+from dabbawala.demo.load import NEW_CONNECTION_EVERY, REASON_BYTES_MAX, Load, LoadProcess, Sample, Settings
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -73,6 +73,16 @@ async def test_an_error_status_and_a_reset_are_failures_and_nothing_is_tried_aga
     assert all(sample.failed for sample in samples)
     assert {sample.status for sample in samples} == {0, 500}
     assert all(sample.error for sample in samples if not sample.status)
+
+
+async def test_a_refusal_is_kept_with_the_beginning_of_what_it_said() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=503, text="no healthy upstream\n" + "x" * 10_000)
+
+    async with serving(answer) as server:
+        samples = await sent(server, limit=3)
+    assert all(sample.error.startswith("no healthy upstream") for sample in samples)
+    assert {len(sample.error) for sample in samples} == {REASON_BYTES_MAX}
 
 
 async def test_a_refused_connection_is_a_failure() -> None:

@@ -32,6 +32,8 @@ BATCH_SECONDS = 0.2
 BATCH_BYTES_MAX = 64 * 2**20
 POOL_MAX = 512
 IN_FLIGHT_MAX = 2_000
+REASON_BYTES_MAX = 160
+"""How much of a refusal's body is kept: it is where a proxy says why it had no answer to bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Settings:
 @dataclass(frozen=True, slots=True)
 class Sample:
     """`intended` is Unix time in seconds, `latency` seconds from there; `status` 0 means no answer, for `error`.
+    Of an answer that is not 2xx, `error` is the beginning of its body.
 
     `late` is how many seconds after the intended time this client got to sending.
     """
@@ -62,7 +65,15 @@ class Sample:
 
     @property
     def failed(self) -> bool:
-        return not 200 <= self.status < 300
+        return not is_success(self.status)
+
+
+def is_success(status: int) -> bool:
+    return 200 <= status < 300
+
+
+Answer = tuple[int, str, str]
+"""Status, the version that answered, and for anything but a success what it said."""
 
 
 class Connection(asyncio.Protocol):
@@ -70,13 +81,14 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
-        self.answer: asyncio.Future[tuple[int, str]] | None = None
+        self.answer: asyncio.Future[Answer] | None = None
         self.reusable = False
         self._begin()
 
     def _begin(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._version = ""
+        self._reason = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
@@ -91,10 +103,15 @@ class Connection(asyncio.Protocol):
         if name.lower() == b"x-version":
             self._version = value.decode("latin-1")
 
+    def on_body(self, body: bytes) -> None:
+        if not is_success(self._parser.get_status_code()):
+            self._reason = (self._reason + body)[:REASON_BYTES_MAX]
+
     def on_message_complete(self) -> None:
         self.reusable = bool(self._parser.should_keep_alive())
         if self.answer and not self.answer.done():
-            self.answer.set_result((int(self._parser.get_status_code()), self._version))
+            reason = self._reason.decode(errors="replace").strip()
+            self.answer.set_result((int(self._parser.get_status_code()), self._version, reason))
 
     def connection_lost(self, error: Exception | None) -> None:
         self.reusable = False
@@ -104,8 +121,8 @@ class Connection(asyncio.Protocol):
         if self.answer and not self.answer.done():
             self.answer.set_exception(ConnectionError(why))
 
-    async def exchange(self, request: bytes) -> tuple[int, str]:
-        """Send and wait for the whole answer: status and the version that answered."""
+    async def exchange(self, request: bytes) -> Answer:
+        """Send and wait for the whole answer."""
         assert self.transport is not None
         self._begin()
         self.reusable = False
@@ -159,14 +176,17 @@ class Load:
         fresh = number % NEW_CONNECTION_EVERY == 0
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                status, version = await self._exchange(self._request(number).encode(self.settings.authority), fresh)
+                status, version, why = await self._exchange(self._encoded(number), fresh)
         except TimeoutError:
             why = f"no answer within {TIMEOUT_SECONDS:.0f} s"
         except Exception as error:  # whatever it was, the request has no answer, and that is what counts
             why = str(error) or type(error).__name__
         self._batch.append(Sample(intended, time.time() - intended, status, version, why, late))
 
-    async def _exchange(self, request: bytes, fresh: bool) -> tuple[int, str]:
+    def _encoded(self, number: int) -> bytes:
+        return self._request(number).encode(self.settings.authority)
+
+    async def _exchange(self, request: bytes, fresh: bool) -> Answer:
         connection = await self._connection(fresh)
         try:
             answer = await connection.exchange(request)
