@@ -39,10 +39,10 @@ def simulated(binaries: dict[str, Path]) -> Iterator[Kubectl]:
         yield Kubectl(binaries["kubectl"], made.kubeconfig(), made.home)
 
 
-def refused(dabba: Dabba, *words: str) -> str:
-    """What the command says on its way to a status other than 0."""
+def refused(dabba: Dabba, *words: str, status: int = 1) -> str:
+    """What the command says on its way to that status."""
     done = dabba.run(*words)
-    assert done.returncode != 0, done.stdout
+    assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done.stderr
 
@@ -112,7 +112,7 @@ def test_options_that_cannot_be_read_are_named_and_forgotten_by_a_fresh_start(da
     dabba("down")
     options = state(dabba).with_name("options.json")
     options.write_text("{")
-    assert f"{options}" in refused(dabba, "up")
+    assert f"{options}" in refused(dabba, "up", status=2)
     dabba("up", "--fresh", *SIMULATED)
 
 
@@ -177,6 +177,67 @@ def test_a_second_start_finds_the_first_and_a_second_stop_has_nothing_to_do(dabb
     assert "was not running" in dabba("down")
 
 
+@pytest.fixture
+def starting(dabba: Dabba) -> Iterator[subprocess.Popen[str]]:
+    """`dabba up` with its control plane held before the API answers."""
+    with command(dabba, "up", *SIMULATED) as started:
+        record = dabba.home / "run/dabbawala"
+        until("there is a record of the control plane", lambda: list(record.glob("*/controlplane.json")))
+        os.kill(clusters.control_plane(dabba), signal.SIGSTOP)
+        yield started
+
+
+def command(dabba: Dabba, *words: str) -> subprocess.Popen[str]:
+    """The command as a terminal starts it: Ctrl-C has its ordinary meaning, whatever the tests were started by."""
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "dabbawala.cli.main", *words],
+        env=dabba.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def test_a_second_start_says_that_the_first_is_under_way(starting: subprocess.Popen[str], dabba: Dabba) -> None:
+    assert "another command is starting it already" in refused(dabba, "up", *SIMULATED)
+    assert "is starting" in dabba.run("status").stdout
+    os.kill(clusters.control_plane(dabba), signal.SIGCONT)
+    said, _ = starting.communicate(timeout=30)
+    assert starting.returncode == 0
+    assert "cluster default is up" in said
+    assert "1 of 1 ready" in dabba("status")
+
+
+def test_a_stop_ends_a_start_that_is_under_way(starting: subprocess.Popen[str], dabba: Dabba) -> None:
+    assert "is down" in dabba("down")
+    _, errors = starting.communicate(timeout=30)
+    assert starting.returncode == 1
+    assert "it was stopped while it was starting" in errors
+    assert list((dabba.home / "run/dabbawala").iterdir()) == []
+    assert "was not running" in dabba("down")
+
+
+def test_a_start_whose_command_was_killed_is_met_by_the_next_one(starting: subprocess.Popen[str], dabba: Dabba) -> None:
+    starting.kill()
+    starting.wait()
+    assert "is starting already, without the command that started it" in refused(dabba, "up", *SIMULATED)
+    os.kill(clusters.control_plane(dabba), signal.SIGCONT)
+    until("it is up", lambda: dabba.run("status").returncode == 0)
+    assert "already running" in dabba("up")
+
+
+def test_a_further_interrupt_does_not_break_off_the_clean_up(starting: subprocess.Popen[str], dabba: Dabba) -> None:
+    held = clusters.control_plane(dabba)
+    starting.send_signal(signal.SIGINT)
+    starting.send_signal(signal.SIGINT)
+    _, errors = starting.communicate(timeout=30)
+    assert starting.returncode == 130
+    assert errors.splitlines()[-1] == "interrupted"
+    assert not Path(f"/proc/{held}").exists()
+    assert list((dabba.home / "run/dabbawala").iterdir()) == []
+
+
 WRONG_FLAGS = {
     "--nodes 99": "from 0 to 16",
     "--nodes -1": "from 0 to 16",
@@ -193,20 +254,13 @@ WRONG_FLAGS = {
 
 @pytest.mark.parametrize("flags", WRONG_FLAGS)
 def test_wrong_flags_are_refused_in_a_sentence_and_start_nothing(dabba: Dabba, flags: str) -> None:
-    assert WRONG_FLAGS[flags] in refused(dabba, "up", *flags.split())
+    assert WRONG_FLAGS[flags] in refused(dabba, "up", *flags.split(), status=2)
     assert not (dabba.home / "run/dabbawala").exists() or not list((dabba.home / "run/dabbawala").rglob("*.sock"))
 
 
 @pytest.mark.parametrize("said_before", ["", "API server ready", "controllers ready"])
 def test_an_interrupted_start_leaves_nothing_running(process_pods: None, dabba: Dabba, said_before: str) -> None:
-    starting = subprocess.Popen(
-        [sys.executable, "-u", "-m", "dabbawala.cli.main", "up"],
-        env=dabba.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    starting = command(dabba, "up")
     assert starting.stdout
     if said_before:
         assert any(said_before in line for line in starting.stdout)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import gc
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import click
 
 from dabbawala.cli.command import CouldNotTell, asynchronous
-from dabbawala.cluster.supervisor import daemon, lifecycle, options, paths
+from dabbawala.cluster.supervisor import claim, daemon, lifecycle, options, paths
 
 NO = 1
 FOLLOW_SECONDS = 0.2
@@ -28,7 +27,7 @@ def _resolved(name: str, data_dir: Path | None) -> paths.Paths:
     try:
         return paths.resolve(name, data_dir, dict(os.environ))
     except paths.BadPath as error:
-        raise click.ClickException(str(error)) from error
+        raise CouldNotTell(str(error)) from error
 
 
 def cluster_options(command: Any) -> Any:
@@ -66,7 +65,9 @@ async def up(*, name: str, data_dir: Path | None, fresh: bool, **asked: Any) -> 
 
     try:
         record = await lifecycle.up(where, wanted, fresh=fresh, heard=heard)
-    except (paths.BadPath, options.BadOptions, daemon.StartFailed) as error:
+    except (paths.BadPath, options.BadOptions) as error:
+        raise CouldNotTell(f"cluster {name} cannot be started like that: {error}") from error
+    except (claim.Busy, daemon.StartFailed) as error:
         raise click.ClickException(f"cluster {name} did not start: {error}") from error
     click.echo(f"cluster {name} is up at {record.server}")
     click.echo(f"  export KUBECONFIG={where.kubeconfig}")
@@ -79,9 +80,10 @@ async def up(*, name: str, data_dir: Path | None, fresh: bool, **asked: Any) -> 
 async def down(name: str, data_dir: Path | None, delete: bool) -> None:
     """Stop the cluster and keep its state."""
     where = _resolved(name, data_dir)
-    ran = await lifecycle.down(where)
-    if delete and where.data.exists():
-        shutil.rmtree(where.data)
+    try:
+        ran = await lifecycle.down(where, delete=delete)
+    except claim.Busy as error:
+        raise CouldNotTell(f"cluster {name} could not be stopped: {error}") from error
     done = "is down" if ran else "was not running"
     kept = "its state is removed" if delete else f"its state is kept in {where.data}"
     click.echo(f"cluster {name} {done}; {kept}" if where.data.exists() or delete else f"cluster {name} {done}")
@@ -94,6 +96,9 @@ async def status(name: str, data_dir: Path | None) -> None:
     """What runs, and where. Exit status 1 when the cluster is down."""
     where = _resolved(name, data_dir)
     record = daemon.read(where)
+    if record is None and (starting := daemon.found(where)) is not None:
+        click.echo(f"cluster {name} is starting (control plane: process {starting.pid})")
+        sys.exit(NO)
     if record is None:
         others = [other for other in paths.clusters(dict(os.environ)) if other != name]
         known = f"; there are also: {', '.join(others)}" if others else ""

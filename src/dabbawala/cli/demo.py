@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -12,13 +16,21 @@ from rich.table import Table
 
 from dabbawala import assembly
 from dabbawala.apimachinery.clock import SystemClock
-from dabbawala.cli.connection import asynchronous
-from dabbawala.cluster.supervisor import daemon, options, paths
+from dabbawala.cli import command
+from dabbawala.cluster.supervisor import claim, daemon, options, paths
 from dabbawala.demo import programs, report, run
 from dabbawala.demo.view import View
 
 NAME = "demo"
 PROMISE_BROKEN = 1
+CANNOT_RUN = (
+    assembly.BadDockerfile,
+    claim.Busy,
+    daemon.StartFailed,
+    options.BadOptions,
+    paths.BadPath,
+    run.DemoFailed,
+)
 
 
 @click.command()
@@ -27,32 +39,62 @@ PROMISE_BROKEN = 1
 )
 @click.option("--keep", is_flag=True, help="Leave the cluster running afterwards.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=".", help="Where the reports go.")
-@asynchronous
-async def demo(quick: bool, keep: bool, output: Path) -> None:
+def demo(quick: bool, keep: bool, output: Path) -> None:
     """Release two services three times under live traffic, judged by live metrics, and report.
 
     Exit status 1 when a promise broke, 2 when the demo could not run.
     """
-    where = paths.resolve(NAME, None, dict(os.environ))
-    plan = run.QUICK if quick else run.FULL
-    with View(Console(), SystemClock()) as view:
-        try:
-            result, rows = await _run(where, plan, view)
-        except (daemon.StartFailed, paths.BadPath, options.BadOptions, run.DemoFailed) as error:
-            raise assembly.CouldNotRun(str(error)) from error
-        finally:
-            if not keep:
-                await assembly.down(where)
-                view.say("the cluster is down")
+    _writable(output)
+    with _alone() as where:
+        result, rows = command.run(_shown(where, run.QUICK if quick else run.FULL, keep))
     machine, person = run.write(result, rows, output)
     _print(result)
     click.echo(f"reports: {machine} and {person}")
     sys.exit(0 if result["passed"] else PROMISE_BROKEN)
 
 
-async def _run(
-    where: paths.Paths, plan: run.Plan, view: View
-) -> tuple[dict[str, object], list[list[dict[str, float]]]]:
+@contextmanager
+def _alone() -> Iterator[paths.Paths]:
+    """The demo's cluster, for nobody else: a second demo would take the first one's down."""
+    with ExitStack() as lock:
+        try:
+            where = paths.resolve(NAME, None, dict(os.environ))
+            where.make()
+            lock.enter_context(claim.alone(where.data.with_suffix(".lock")))
+        except paths.BadPath as error:
+            raise assembly.CouldNotRun(str(error)) from error
+        except BlockingIOError:
+            raise assembly.CouldNotRun("another demo is running; wait until it has ended, or interrupt it") from None
+        yield where
+
+
+def _writable(folder: Path) -> None:
+    """Nobody wants to hear after minutes that the reports cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise assembly.CouldNotRun(
+            f"the reports cannot be written to {folder} ({reason}); choose another folder with --output"
+        ) from error
+
+
+async def _shown(where: paths.Paths, plan: run.Plan, keep: bool) -> tuple[dict[str, Any], list[list[dict[str, float]]]]:
+    """The demo with its view; the cluster goes down whatever happens."""
+    with View(Console(), SystemClock()) as view:
+        try:
+            return await _run(where, plan, view)
+        except CANNOT_RUN as error:
+            raise assembly.CouldNotRun(str(error)) from error
+        finally:
+            if not keep:
+                await command.unbroken(assembly.down(where))
+                view.say("the cluster is down")
+
+
+async def _run(where: paths.Paths, plan: run.Plan, view: View) -> tuple[dict[str, Any], list[list[dict[str, float]]]]:
     clock = SystemClock()
     folder = programs.folder()
     await programs.build(assembly.build_image, folder, view.say)
@@ -69,11 +111,9 @@ async def _run(
         await client.close()
 
 
-def _print(result: dict[str, object]) -> None:
+def _print(result: dict[str, Any]) -> None:
     console = Console()
-    releases = result["releases"]
-    assert isinstance(releases, list)
-    for release in releases:
+    for release in result["releases"]:
         table = Table(title=f"{release['name']}: {release['from']} → {release['to']}", title_justify="left", box=None)
         table.add_column("")
         table.add_column("", justify="right")

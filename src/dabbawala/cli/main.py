@@ -56,9 +56,8 @@ def dabba() -> None:
 def main() -> None:
     """Run the command; an error meant for a person is one line on standard error, never a traceback."""
     try:
-        dabba(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        status_asked: int | None = dabba(standalone_mode=False)
+        sys.exit(status_asked or YES)  # what a command ends with by click's Exit is handed back, not raised
     except click.Abort:
         click.echo("interrupted", err=True)
         sys.exit(130)
@@ -68,6 +67,15 @@ def main() -> None:
     except status.StatusError as refused:
         click.echo(f"Error: {refused.message}", err=True)
         sys.exit(UNKNOWN if refused.code >= 500 else NO)
+    except OSError as error:
+        click.echo(f"Error: {_said(error)}", err=True)
+        sys.exit(UNKNOWN)
+
+
+def _said(error: OSError) -> str:
+    """What the machine refused, and for which file."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
 
 
 if __name__ == "__main__":

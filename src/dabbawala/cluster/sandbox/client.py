@@ -162,7 +162,13 @@ class HolderClient(Nodes, Pods):
             raise RuntimeError(f"{self.run_dir} is too long for unix sockets; set XDG_RUNTIME_DIR to a shorter path")
         os.makedirs(self.run_dir, mode=0o700, exist_ok=True)
         os.chmod(self.run_dir, 0o700)
-        said = (await self._launch()).strip()
+        launching = asyncio.ensure_future(self._launch())
+        try:
+            said = (await asyncio.shield(launching)).strip()
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError, TimeoutError):
+                await launching  # to its end, so that there is a record by which it can be found and ended
+            raise
         if said != "ok":
             verdict = await asyncio.to_thread(probe.run)
             raise RuntimeError(f"the sandbox did not start: {said}" if verdict.possible else verdict.explain())

@@ -1,8 +1,9 @@
 """The control plane as a process of its own: started, found again, and ended.
 
-It outlives the terminal. Its record in RUN says pid, start time and addresses; the start time guards against another
-process that got the same pid. While it starts it reports progress, one JSON object a line, through a pipe; the pipe's
-end without "ready" means that it failed, and the log says why.
+It outlives the terminal. Its record in RUN says pid, start time and address; the start time guards against another
+process that got the same pid. Who starts it makes the record, so that it can be stopped from the first moment on; once
+its API answers it replaces it by one with the address. While it starts it reports progress, one JSON object a line,
+through a pipe; the pipe's end without "ready" means that it failed, and the log says why.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Record:
+    """`server` is empty as long as the API does not answer."""
+
     pid: int
     start_ticks: int
-    server: str
-    version: str
+    server: str = ""
+    version: str = ""
 
     def alive(self) -> bool:
         return start_ticks(self.pid) == self.start_ticks
@@ -53,22 +56,44 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[0] == "Z" else int(fields[19])
 
 
-def read(paths: Paths) -> Record | None:
-    """The running control plane's record, or None when none runs."""
+def found(paths: Paths) -> Record | None:
+    """The record of the control plane that runs or starts, or None when there is none."""
     try:
-        found = Record(**json.loads(paths.record.read_text()))
+        record = Record(**json.loads(paths.record.read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.alive() else None
+    return record if record.alive() else None
+
+
+def read(paths: Paths) -> Record | None:
+    """The record of the control plane whose API answers, or None."""
+    record = found(paths)
+    return record if record is not None and record.server else None
 
 
 def write(paths: Paths, server: str, version: str) -> None:
     """Called by the control plane about itself, once its API answers."""
     ticks = start_ticks(os.getpid())
     assert ticks is not None
-    fresh = paths.record.with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(Record(os.getpid(), ticks, server, version))))
-    fresh.replace(paths.record)
+    _written(paths, Record(os.getpid(), ticks, server, version)).replace(paths.record)
+
+
+def _announce(paths: Paths, pid: int) -> None:
+    """The record of a control plane that was just started, unless it was faster itself."""
+    ticks = start_ticks(pid)
+    if ticks is None:
+        return
+    with contextlib.suppress(OSError):  # without room for it the start will fail with a better message than this
+        fresh = _written(paths, Record(pid, ticks))
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, paths.record)
+        fresh.unlink()
+
+
+def _written(paths: Paths, record: Record) -> Path:
+    fresh = paths.record.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(asdict(record)))
+    return fresh
 
 
 class Progress:
@@ -100,7 +125,8 @@ class Launch:
 
 
 def launch(paths: Paths, command: list[str]) -> Launch:
-    """Start the control plane as a process of its own."""
+    """Start the control plane as a process of its own. The caller knows that none runs."""
+    paths.record.unlink(missing_ok=True)
     reading, writing = os.pipe()
     with (paths.logs / "control-plane.log").open("ab") as log:
         try:
@@ -115,6 +141,7 @@ def launch(paths: Paths, command: list[str]) -> Launch:
             )
         finally:
             os.close(writing)
+        _announce(paths, process.pid)
         return Launch(process, reading, log.tell())
 
 
@@ -128,6 +155,8 @@ def follow(launched: Launch, paths: Paths, heard: Callable[[dict[str, Any]], Non
         if event["event"] == "failed":
             reason = str(event.get("reason", ""))
     status = launched.process.wait()
+    if status in (0, -signal.SIGTERM) and not reason:
+        reason = "it was stopped while it was starting, as `dabba down` does"
     last = _tail(paths, launched.log_offset)
     raise StartFailed(reason or f"it ended with status {status}; the log's last lines:\n{last}")
 
@@ -158,6 +187,7 @@ def stop(record: Record) -> bool:
     """Ask the control plane to end, and end it if it does not. True when it ended by itself."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(record.pid, signal.SIGTERM)
+        os.kill(record.pid, signal.SIGCONT)  # one that was held (Ctrl-Z, a debugger) hears nothing else
     if _ended(record, STOP_SECONDS_MAX):
         return True
     with contextlib.suppress(ProcessLookupError):

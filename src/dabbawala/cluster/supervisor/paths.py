@@ -58,12 +58,22 @@ class Paths:
         return self.run / "controlplane.json"
 
     @property
+    def claim(self) -> Path:
+        """Locked by whoever starts or stops the cluster, for as long as that takes."""
+        return self.data / "claim"
+
+    @property
     def api_socket(self) -> Path:
         return self.run / "api.sock"
 
     @property
     def api_tls_socket(self) -> Path:
         return self.run / "api-tls.sock"
+
+    @property
+    def rollout_metrics(self) -> Path:
+        """Where the rollout capability serves its numbers to the cluster's monitoring."""
+        return self.run / "rollout-metrics.sock"
 
     def token(self, component: str) -> Path:
         return self.pki / "tokens" / component
