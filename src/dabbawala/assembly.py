@@ -80,14 +80,18 @@ def controllers(around: Surroundings) -> Sequence[Controller]:
     )
 
 
-def capabilities(client_of: ClientOf, clock: Clock) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
-    """The capabilities of the embedded cluster, each with its own rights."""
+def capabilities(
+    client_of: ClientOf, clock: Clock, where: Paths
+) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
+    """The capabilities of the embedded cluster, each with its own rights; its monitoring reads their numbers."""
     client = client_of("system:dabbawala:rollout")
-    return {"rollout": lambda: rollout.run(client, clock, Dialer(client.transport), identity="control-plane")}
+    settings = rollout.Settings(identity="control-plane", metrics=where.rollout_metrics, version=version())
+    return {"rollout": lambda: rollout.run(client, clock, Dialer(client.transport), settings)}
 
 
-async def run_controller(connection: Connection, *, lease_namespace: str) -> None:
-    """The capabilities as a process of their own, against any cluster, until interrupted."""
+async def run_controller(connection: Connection, *, lease_namespace: str, metrics: str) -> None:
+    """The capabilities as a process of their own, against any cluster, until interrupted. `metrics` is the address of
+    the page of its numbers, or empty. Raises CouldNotRun when it cannot be had."""
     from dabbawala.client import http, kubeconfig
 
     _log_to_stderr()
@@ -96,8 +100,12 @@ async def run_controller(connection: Connection, *, lease_namespace: str) -> Non
     identity = f"{socket.gethostname()}-{os.getpid()}"
     try:
         async with Dialer(client.transport, inside=inside) as dialer:
-            work = rollout.run(client, SystemClock(), dialer, identity=identity, lease_namespace=lease_namespace)
-            await _until_stopped(work)
+            settings = rollout.Settings(
+                identity=identity, lease_namespace=lease_namespace, metrics=metrics, version=version()
+            )
+            await _until_stopped(rollout.run(client, SystemClock(), dialer, settings))
+    except rollout.CannotListen as taken:
+        raise CouldNotRun(f"{taken} with --metrics-address") from taken
     finally:
         await client.close()
 
@@ -156,10 +164,12 @@ def monitoring(where: Paths, address: str) -> None:
 async def _monitoring(where: Paths, address: str) -> None:
     from dabbawala.client import http
     from dabbawala.cluster.monitoring import process as monitoring_process
+    from dabbawala.cluster.monitoring import targets
 
     client = Client(http.over_socket(where.api_socket, where.token("monitoring")))
-    interval = options.read(where.options).scrape_seconds
-    settings = monitoring_process.Settings(address, where.run, interval)
+    chosen = options.read(where.options)
+    fixed = () if "rollout" in chosen.without else (targets.of_capability("argo-rollouts", where.rollout_metrics),)
+    settings = monitoring_process.Settings(address, where.run, chosen.scrape_seconds, fixed)
     try:
         await monitoring_process.Monitoring(client, SystemClock(), settings, mesh.derive).run()
     finally:

@@ -86,3 +86,30 @@ async def test_a_leader_without_a_line_stops_before_another_starts(client: Clien
     assert RENEW_DEADLINE < LEASE_DURATION
     await first.stop()
     await second.stop()
+
+
+async def test_a_leader_whose_renewals_get_no_answer_stops_before_another_may_start(client: Client) -> None:
+    clock = VirtualClock()
+
+    class Silent(Line):
+        """A line on which nothing comes back."""
+
+        def __getattr__(self, name: str) -> Any:
+            answered = super().__getattr__(name)
+
+            async def call(*arguments: Any, **options: Any) -> Any:
+                if self.cut:
+                    await asyncio.Event().wait()
+                return await answered(*arguments, **options)
+
+            return call
+
+    line = Silent(client)
+    first = Candidate(line, clock, "first")
+    await pass_time(clock, RETRY_PERIOD)
+    assert first.leading
+    line.cut = True
+    await pass_time(clock, RENEW_DEADLINE + 1)
+    assert not first.leading
+    line.cut = False
+    await first.stop()

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from dabbawala.api import coordination_v1
 from dabbawala.apimachinery import clock as clocks
@@ -52,7 +53,7 @@ class Election:
                 await self._work_while_leading(work)
             finally:
                 with suppress(StatusError, OSError):
-                    await self._release()
+                    await self._within(RENEW_DEADLINE, self._release())
 
     async def _win(self) -> None:
         while not await self._attempt():
@@ -74,12 +75,25 @@ class Election:
                     await task
 
     async def _renew(self) -> None:
-        """Return when the Lease could not be renewed in time."""
+        """Return when the Lease could not be renewed in time. An attempt that gets no answer does not hold up the end,
+        and counts from when it was made: that is what the others may have seen last."""
         renewed = self._clock.monotonic()
-        while self._clock.monotonic() - renewed < RENEW_DEADLINE:
-            await self._clock.sleep(RETRY_PERIOD)
-            if await self._attempt():
-                renewed = self._clock.monotonic()
+        while (left := renewed + RENEW_DEADLINE - self._clock.monotonic()) > 0:
+            await self._clock.sleep(min(RETRY_PERIOD, left))
+            began = self._clock.monotonic()
+            if await self._within(renewed + RENEW_DEADLINE - began, self._attempt()):
+                renewed = began
+
+    async def _within(self, seconds: float, question: Coroutine[Any, Any, bool]) -> bool:
+        """Its answer; False when none came within so many seconds."""
+        asked = asyncio.ensure_future(question)
+        limit = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait((asked, limit), return_when=asyncio.FIRST_COMPLETED)
+            return asked.done() and asked.result()
+        finally:
+            asked.cancel()
+            limit.cancel()
 
     async def _attempt(self) -> bool:
         """Take or renew the Lease; False when another holds it or the API could not be asked."""
@@ -115,12 +129,14 @@ class Election:
             self._seen = (spec, moment)
         return moment - self._seen[1] >= float(spec.get("leaseDurationSeconds") or LEASE_DURATION)
 
-    async def _release(self) -> None:
+    async def _release(self) -> bool:
         lease = await self._client.get(coordination_v1.LEASE, self._lease.name, self._lease.namespace)
         spec = lease.get("spec") or {}
-        if spec.get("holderIdentity") == self.identity:
-            freed = {**spec, "holderIdentity": "", "leaseDurationSeconds": 1}
-            await self._client.update(coordination_v1.LEASE, {**lease, "spec": freed})
+        if spec.get("holderIdentity") != self.identity:
+            return False
+        freed = {**spec, "holderIdentity": "", "leaseDurationSeconds": 1}
+        await self._client.update(coordination_v1.LEASE, {**lease, "spec": freed})
+        return True
 
     def _fresh(self, now: str) -> Object:
         return {

@@ -5,9 +5,13 @@ any cluster, with leader election and nothing but the rights that `manifests/rol
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from dabbawala.api import istio_networking_v1
+from dabbawala.api import argoproj_v1alpha1, istio_networking_v1
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import ObjectKey
@@ -20,6 +24,8 @@ from dabbawala.rollout.analysis.controller import AnalysisRunController
 from dabbawala.rollout.analysis.providers import Dialer
 from dabbawala.rollout.controller import RolloutController
 from dabbawala.rollout.metrics import Metrics
+from dabbawala.rollout.metrics_page import CannotListen as CannotListen
+from dabbawala.rollout.metrics_page import MetricsPage
 
 log = logging.getLogger("dabbawala.rollout")
 
@@ -66,25 +72,59 @@ async def _serves(client: Client, kind: Kind) -> bool:
     return True
 
 
-async def run(
-    client: Client,
-    clock: Clock,
-    dialer: Dialer,
-    *,
-    identity: str = "",
-    lease_namespace: str = "",
-    instance_id: str = "",
-) -> None:
-    """Run until cancelled. With a `lease_namespace` act only while holding the Lease there, as `identity`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How one process runs the capability. With a `lease_namespace` it acts only while holding the Lease there, as
+    `identity`; `metrics` is the address (`host:port`, or a unix socket) of the page of its numbers, if any;
+    `version` is the product's."""
 
-    async def work() -> None:
-        istio = await has_istio(client)
-        listed = controllers(client, clock, dialer, instance_id=instance_id, istio=istio)
+    identity: str = ""
+    lease_namespace: str = ""
+    instance_id: str = ""
+    metrics: str | Path = ""
+    version: str = ""
+
+
+async def run(client: Client, clock: Clock, dialer: Dialer, settings: Settings) -> None:
+    """Run until cancelled. Raises CannotListen when the address of the metrics cannot be had."""
+    work = Work(client, clock, dialer, settings)
+    async with AsyncExitStack() as cleanup:
+        if settings.metrics:
+            page = MetricsPage(work.numbers)
+            bound = await cleanup.enter_async_context(page.listening(settings.metrics))
+            log.info("metrics are served at %s", bound)
+        if not settings.lease_namespace:
+            await work.run()
+            return
+        name = f"{LEASE}-{settings.instance_id}" if settings.instance_id else LEASE
+        lease = ObjectKey(settings.lease_namespace, name)
+        await Election(client, clock, lease, settings.identity).lead(work.run)
+
+
+class Work:
+    """What a process does while it may, and the numbers about it; a process that waits its turn has next to none."""
+
+    def __init__(self, client: Client, clock: Clock, dialer: Dialer, settings: Settings) -> None:
+        self._client = client
+        self._clock = clock
+        self._settings = settings
+        self._metrics = Metrics()
+        self._runtime: Runtime | None = None
+        self._make: Callable[[bool], tuple[Controller, ...]] = lambda istio: controllers(
+            client, clock, dialer, instance_id=settings.instance_id, istio=istio, metrics=self._metrics
+        )
+
+    async def run(self) -> None:
+        istio = await has_istio(self._client)
+        self._runtime = Runtime(self._client, self._clock, self._make(istio), workers=WORKERS)
         log.info("rollout controllers run (%s)", "with Istio" if istio else "without Istio")
-        await Runtime(client, clock, listed, workers=WORKERS).run()
+        try:
+            await self._runtime.run()
+        finally:
+            self._runtime = None
 
-    if not lease_namespace:
-        await work()
-        return
-    name = f"{LEASE}-{instance_id}" if instance_id else LEASE
-    await Election(client, clock, ObjectKey(lease_namespace, name), identity).lead(work)
+    def numbers(self) -> str:
+        caches = self._runtime.informers if self._runtime is not None else None
+        rollouts = caches.list(argoproj_v1alpha1.ROLLOUT) if caches is not None else ()
+        runs = caches.list(argoproj_v1alpha1.ANALYSIS_RUN) if caches is not None else ()
+        return self._metrics.render(rollouts, runs, version=self._settings.version)

@@ -143,11 +143,16 @@ def _text(samples: Iterable[Sample]) -> str:
         family = name.rsplit("_", 1)[0] if type_ == "histogram" else name
         types[family] = type_
         shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
-        families.setdefault(family, []).append(f"{name}{{{shown}}} {value:g}")
+        families.setdefault(family, []).append(f"{name}{{{shown}}} {_number(value)}")
     lines = []
     for family, listed in families.items():
         lines += [f"# TYPE {family} {types[family]}", *listed]
     return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    """Whole numbers in full: a counter that has lost its last digits does not count."""
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def _escaped(text: str) -> str:

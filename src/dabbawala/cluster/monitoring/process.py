@@ -22,6 +22,7 @@ from dabbawala.client.client import Client
 from dabbawala.cluster.monitoring import targets
 from dabbawala.cluster.monitoring.api import PrometheusAPI
 from dabbawala.cluster.monitoring.scrape import Derive, Scraper
+from dabbawala.cluster.monitoring.targets import Target
 from dabbawala.reconcile.cache import Change
 from dabbawala.reconcile.informer import Informers
 from dabbawala.timeseries.samples import Samples
@@ -35,11 +36,12 @@ RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`address` is the node's own; `run` holds the nodes' Envoy sockets."""
+    """`address` is the node's own; `run` holds the nodes' Envoy sockets; `fixed` are scraped whatever runs."""
 
     address: str
     run: Path
     interval_seconds: float
+    fixed: tuple[Target, ...] = ()
 
 
 class Monitoring:
@@ -87,7 +89,8 @@ class Monitoring:
     async def _follow(self) -> None:
         while True:
             pods, nodes = self._informers.list(core_v1.POD), self._informers.list(core_v1.NODE)
-            self.scraper.set_targets([*targets.of_pods(pods), *targets.of_envoys(nodes, self._settings.run)])
+            envoys = targets.of_envoys(nodes, self._settings.run)
+            self.scraper.set_targets([*targets.of_pods(pods), *envoys, *self._settings.fixed])
             await self._stale.wait()
             await self._clock.sleep(0.05)
             self._stale.clear()

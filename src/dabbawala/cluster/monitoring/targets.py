@@ -1,4 +1,5 @@
-"""What to scrape, read off the cluster: pods that ask for it by annotation, and the Envoy of every node. Pure.
+"""What to scrape, read off the cluster: pods that ask for it by annotation, the Envoy of every node, and the numbers
+of the rollout capability where the cluster runs it itself. Pure.
 
 A pod asks as it would ask Prometheus: `prometheus.io/scrape: "true"`, and `prometheus.io/port`, `/path`, `/scheme`.
 Its series carry every pod label (as `rollouts_pod_template_hash`), `namespace`, `pod`, `node`, `instance`, and as `job`
@@ -91,6 +92,11 @@ def of_envoys(nodes: Iterable[Object], run: Path) -> list[Target]:
         pairs = {"job": "envoy", "node": meta.name(node), "instance": meta.name(node)}
         found.append(Target("http://envoy/stats/prometheus?usedonly", labels.make(pairs), socket))
     return found
+
+
+def of_capability(name: str, socket: Path) -> Target:
+    """A capability that runs in the control plane, by the job that its dashboards expect."""
+    return Target(f"http://{name}/metrics", labels.make({"job": name, "instance": "control-plane"}), socket)
 
 
 def merged(target: Target, scraped: Mapping[str, str]) -> labels.Labels:

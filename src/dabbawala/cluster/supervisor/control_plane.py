@@ -60,7 +60,7 @@ Controllers = Callable[[Surroundings], Sequence[Controller]]
 ClientOf = Callable[[str], Client]
 """A client that acts as the user of that name, with the rights that RBAC gives it."""
 
-Capabilities = Callable[[ClientOf, Clock], Mapping[str, Callable[[], Coroutine[Any, Any, None]]]]
+Capabilities = Callable[[ClientOf, Clock, Paths], Mapping[str, Callable[[], Coroutine[Any, Any, None]]]]
 """What else runs beside the cluster's own parts, by name, and how each is started."""
 
 
@@ -120,7 +120,8 @@ class ControlPlane:
             parts.create_task(garbage.run(), name="garbage collector")
             parts.create_task(recorder.run(), name="scheduler events")
             parts.create_task(scheduler.run(), name="scheduler")
-            for name, run in self._capabilities(lambda user: served.app.client(_component(user)), self._clock).items():
+            beside = self._capabilities(lambda user: served.app.client(_component(user)), self._clock, self._paths)
+            for name, run in beside.items():
                 if name not in chosen.without:
                     parts.create_task(run(), name=name)
             self._progress.say("controllers", text="controllers ready")
