@@ -185,7 +185,10 @@ class Demo:
     async def _load(self, service: Service, seen: list[Sample], *, rate: float, limit: int) -> None:
         load = LoadProcess(self._settings(service, rate, limit), seen.extend)
         await load.start()
-        await load.finished()
+        try:
+            await load.finished()
+        finally:
+            await load.stop()
 
     def _settings(self, service: Service, rate: float, limit: int) -> Settings:
         return Settings(self.started.host, service.node_port, service.authority, service.folder, rate, limit)
