@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import urlsplit
 
 import yaml
@@ -28,7 +29,7 @@ from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.apimachinery.patch_type import PatchType
 from dabbawala.client.client import Client
 from dabbawala.client.dialer import Answer, Dialer, DialFailed, service_of
-from dabbawala.cluster.apiserver import table
+from dabbawala.cluster.apiserver import table, watches
 from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.apiserver.core import Core, Plugins
 from dabbawala.cluster.apiserver.discovery import Discovery
@@ -62,6 +63,10 @@ STEP_SECONDS = 0.5
 """Time moves by so much at least; waits shorter than that end together."""
 
 BATCH = timedelta(seconds=STEP_SECONDS)
+TICK_SECONDS = 15.0
+"""Watches look at the clock so often. Once a second, as they do in a cluster, would be most of the work of a release
+that takes hours, and none of the subject."""
+
 NEVER = 1e9
 COUNTING = (ReplicaSetController, EndpointSliceController, DisruptionController)
 """Controllers that look at all pods of a set whenever one changes."""
@@ -225,6 +230,13 @@ class VirtualCluster:
 @asynccontextmanager
 async def virtual_cluster(folder: Path, *, nodes: int = 1, prometheus: bool = True) -> AsyncIterator[VirtualCluster]:
     clock = Clock()
+    with mock.patch.object(watches, "_TICK", TICK_SECONDS):
+        async with _running(clock, folder, nodes, prometheus) as cluster:
+            yield cluster
+
+
+@asynccontextmanager
+async def _running(clock: Clock, folder: Path, nodes: int, prometheus: bool) -> AsyncIterator[VirtualCluster]:
     async with APIServer.in_memory(kinds.KINDS, clock=clock, plugins=_plugins, namespaces=()) as server:
         await bootstrap.apply(server.client())
         cluster = VirtualCluster(server, clock, folder, nodes)

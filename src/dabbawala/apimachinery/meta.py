@@ -70,7 +70,11 @@ def owner_references(obj: Mapping[str, Any]) -> list[Object]:
 
 def controller_of(obj: Mapping[str, Any]) -> Object | None:
     """The owner reference with `controller: true`, of which there is at most one."""
-    return next((ref for ref in owner_references(obj) if ref.get("controller")), None)
+    references: list[Object] = metadata(obj).get("ownerReferences") or []
+    for ref in references:
+        if ref.get("controller"):
+            return ref
+    return None
 
 
 def owner_reference(owner: Mapping[str, Any], *, controller: bool = True) -> Object:

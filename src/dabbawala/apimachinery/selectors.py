@@ -103,7 +103,10 @@ class LabelSelector:
 
     def matches(self, labels: Mapping[str, str] | None) -> bool:
         given = labels or {}
-        return not self.nothing and all(term.matches(given) for term in self.requirements)
+        for term in self.requirements:
+            if not term.matches(given):
+                return False
+        return not self.nothing
 
     @property
     def everything(self) -> bool:

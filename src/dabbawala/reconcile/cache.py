@@ -118,7 +118,10 @@ class Cache:
         if selector is None:
             return list(self._scope(namespace).values())
         if isinstance(selector, LabelSelector):
-            found = self._labelled(namespace, selector.exact())
+            exact = selector.exact()
+            found = self._labelled(namespace, exact)
+            if len(exact) == len(selector.requirements) and not selector.nothing:
+                return found
             return [obj for obj in found if selector.matches(meta.labels(obj))]
         return self._labelled(namespace, selector)
 

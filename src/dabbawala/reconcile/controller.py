@@ -33,11 +33,11 @@ LOUD_AFTER = 3
 """Conflicts and vanished objects are the ordinary weather of a shared world; they are logged from the third in a
 row on."""
 
-HEAVY = 0.005
+HEAVY = 0.002
 """Seconds of planning above which a key rests afterwards, so that a set of ten thousand pods, each of which reports
 something, is planned now and then and not ten thousand times."""
 
-RESTS, LONGEST_REST = 3.0, 0.5
+RESTS, LONGEST_REST = 9.0, 0.5
 """How long it rests, in times of its planning, and in seconds at most."""
 
 NAMESPACE_TERMINATING = "NamespaceTerminating"

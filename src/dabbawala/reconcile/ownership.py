@@ -27,11 +27,12 @@ def claim(owner: Object, selector: LabelSelector, kind: Kind, objects: Iterable[
     being deleted adopts nothing; objects that are being deleted are neither adopted nor released."""
     owned: list[Object] = []
     patches: list[Patch] = []
+    uid = meta.uid(owner)
     for obj in objects:
         controller = meta.controller_of(obj)
-        matches = selector.matches(meta.labels(obj))
-        if controller is not None and controller.get("uid") != meta.uid(owner):
+        if controller is not None and controller.get("uid") != uid:
             continue
+        matches = selector.matches(meta.labels(obj))
         if controller is not None and matches:
             owned.append(obj)
         elif controller is not None:

@@ -41,10 +41,17 @@ class DisruptionController:
         return planning.plan(budget, selected, self._expected(selected, caches), now)
 
     def _expected(self, selected: Sequence[Object], caches: Caches) -> int:
-        """Each owner's scale once; a pod without one counts for itself."""
+        """Each owner's scale once; a pod without one counts for itself. Pods of one set have one owner: it is looked
+        for once a set, not once a pod."""
+        looked_up: set[str] = set()
         scales: dict[str, int] = {}
         for pod in filter(pods.is_active, selected):
+            controller = str((meta.controller_of(pod) or {}).get("uid", ""))
+            if controller in looked_up:
+                continue
             owner = self._root(pod, caches)
+            if owner is not pod:
+                looked_up.add(controller)
             wanted = (owner.get("spec") or {}).get("replicas") if owner is not pod else 1
             scales[meta.uid(owner)] = 1 if wanted is None else int(wanted)
         return sum(scales.values())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from dabbawala.api import discovery_v1
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
-from dabbawala.cluster.controllers.endpointslice.ports import Ports, target_ports
+from dabbawala.cluster.controllers.endpointslice.ports import Ports, fixed_ports, target_ports
 from dabbawala.reconcile import pods
 from dabbawala.reconcile.plan import Action, Create, Delete, Patch, Plan
 
@@ -66,21 +66,26 @@ def slice_filter(item: Object) -> bool:
 def _groups(desired: Object, observed: Observed, family: str) -> dict[Ports, list[Object]]:
     """Endpoints by the ports they have; a Service without pods still gets one empty slice."""
     groups: dict[Ports, list[Object]] = {}
-    for pod in sorted(observed.pods, key=meta.name):
+    zones = {name: meta.labels(node).get(_ZONE) for name, node in observed.nodes.items()}
+    fixed = fixed_ports(desired)
+    for pod in observed.pods:
         address = _address(pod, family)
         if address and not pods.is_finished(pod):
-            ports = target_ports(desired, pod)
-            groups.setdefault(ports, []).append(_endpoint(desired, pod, address, observed.nodes))
+            ports = target_ports(desired, pod) if fixed is None else fixed
+            groups.setdefault(ports, []).append(_endpoint(desired, pod, address, zones))
     return groups or {(): []}
 
 
 def _address(pod: Object, family: str) -> str:
     status = pod.get("status") or {}
-    addresses = [item.get("ip", "") for item in status.get("podIPs") or ()] or [status.get("podIP") or ""]
-    return next((ip for ip in addresses if ip and (":" in ip) == (family == "IPv6")), "")
+    for item in status.get("podIPs") or ({"ip": status.get("podIP")},):
+        address = item.get("ip")
+        if address and (":" in address) == (family == "IPv6"):
+            return str(address)
+    return ""
 
 
-def _endpoint(service: Object, pod: Object, address: str, nodes: Mapping[str, Object]) -> Object:
+def _endpoint(service: Object, pod: Object, address: str, zones: Mapping[str, str | None]) -> Object:
     """Ready takes no pod that is on its way out, unless the Service wants addresses however they are; serving does,
     which is what lets a terminating pod finish what it has."""
     always = bool(service["spec"].get("publishNotReadyAddresses"))
@@ -102,7 +107,7 @@ def _endpoint(service: Object, pod: Object, address: str, nodes: Mapping[str, Ob
     node = pods.node_name(pod)
     if node:
         endpoint["nodeName"] = node
-        zone = meta.labels(nodes[node]).get(_ZONE) if node in nodes else None
+        zone = zones.get(node)
         if zone:
             endpoint["zone"] = zone
     spec = pod.get("spec") or {}
@@ -121,10 +126,11 @@ def _fill(
     for item in ordered:
         staying = [_identity(old) for old in item.get("endpoints") or ()]
         contents.append([wanted.pop(identity) for identity in staying if identity in wanted])
-    fresh = list(wanted.values())
+    fresh = sorted(wanted.values(), key=_name)
     for content in sorted(contents, key=len, reverse=True):
-        while fresh and len(content) < LARGEST:
-            content.append(fresh.pop(0))
+        room = max(LARGEST - len(content), 0)
+        content.extend(fresh[:room])
+        del fresh[:room]
     actions: list[Action] = []
     used: set[ObjectKey] = set()
     for item, content in zip(ordered, contents, strict=True):
@@ -133,12 +139,16 @@ def _fill(
             actions.extend(_change(service, item, content))
     while fresh or (not used and not actions):
         actions.append(Create(discovery_v1.ENDPOINT_SLICE, _slice(service, family, ports, fresh[:LARGEST])))
-        fresh = fresh[LARGEST:]
+        del fresh[:LARGEST]
     return actions, used
 
 
 def _identity(endpoint: Object) -> tuple[str, str]:
     return (endpoint.get("targetRef") or {}).get("uid", ""), endpoint["addresses"][0]
+
+
+def _name(endpoint: Object) -> str:
+    return str(endpoint["targetRef"]["name"])
 
 
 def _change(service: Object, item: Object, content: Sequence[Object]) -> Iterable[Action]:

@@ -23,13 +23,22 @@ def target_ports(service: Object, pod: Object) -> Ports:
     return tuple(found)
 
 
+def fixed_ports(service: Object) -> Ports | None:
+    """The same for every pod, when no target port is a name; None when pods must be looked at."""
+    ports = service["spec"].get("ports") or ()
+    if any(isinstance(port.get("targetPort"), str) for port in ports):
+        return None
+    return target_ports(service, {})
+
+
 def _number(port: Object, pod: Object) -> int | None:
     target = port.get("targetPort") or port.get("port")
     if isinstance(target, int):
         return target
     protocol = port.get("protocol") or "TCP"
     spec = pod.get("spec") or {}
-    sidecars = [item for item in spec.get("initContainers") or () if item.get("restartPolicy") == "Always"]
+    init = spec.get("initContainers")
+    sidecars = [item for item in init if item.get("restartPolicy") == "Always"] if init else ()
     for container in (*(spec.get("containers") or ()), *sidecars):
         for candidate in container.get("ports") or ():
             if candidate.get("name") == target and (candidate.get("protocol") or "TCP") == protocol:

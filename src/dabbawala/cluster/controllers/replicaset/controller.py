@@ -54,12 +54,14 @@ def sets_of_pod(pod: Object, caches: Caches) -> Iterable[ObjectKey]:
 
 
 def candidates(desired: Object, caches: Caches) -> list[Object]:
-    """The pods that the set owns or whose labels it selects."""
+    """The pods that the set owns, and those without a controller that it selects and may adopt."""
     selector = selectors.from_label_selector(desired["spec"].get("selector"))
-    found = {meta.key(pod): pod for pod in caches.owned_by(core_v1.POD, meta.uid(desired))}
-    for pod in caches.list(core_v1.POD, meta.namespace(desired), selector):
-        found.setdefault(meta.key(pod), pod)
-    return list(found.values())
+    selected = caches.list(core_v1.POD, meta.namespace(desired), selector)
+    uid = meta.uid(desired)
+    orphans = [pod for pod in selected if meta.controller_of(pod) is None]
+    strangers = {meta.uid(pod) for pod in orphans}
+    owned = caches.owned_by(core_v1.POD, uid)
+    return [*(pod for pod in owned if meta.uid(pod) not in strangers), *orphans] if orphans else owned
 
 
 def related(desired: Object, caches: Caches) -> list[Object]:
