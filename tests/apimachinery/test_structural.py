@@ -248,7 +248,7 @@ def test_duplicate_keys_of_yaml_are_reported_with_their_line() -> None:
 
 _keys = st.sampled_from(["metadata", "spec", "status", "name", "labels", "containers", "ports", "env", "limits", "x"])
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=4),
     max_leaves=12,
 )

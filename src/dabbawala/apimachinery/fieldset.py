@@ -170,26 +170,38 @@ def _is_open_list(value: Any, node: Schema | None) -> bool:
 def whole(value: Any, node: Schema | None, *, dots: bool = True) -> Tree:
     """All fields of a value that came or went as a whole. Without `dots` plain structures and required lists are
     not members themselves, as in upstream, where they exist even when empty."""
+    if not value or is_atomic(node, value):
+        return {}
+    if isinstance(value, dict):
+        return _whole_map(value, node, dots)
     tree: Tree = {}
-    if isinstance(value, dict) and value and not is_atomic(node, value):
-        for key, inner in value.items():
-            if inner.__class__ is dict or inner.__class__ is list:
-                subtree = whole(inner, child(node, key), dots=dots)
-                bare = not subtree or (not dots and _always_there(key, inner, node))
-                tree[f"f:{key}"] = subtree if bare else {SELF: _LEAF, **subtree}
-            else:
-                tree[f"f:{key}"] = _LEAF
-    elif isinstance(value, list) and node is not None and not is_atomic(node, value):
+    if isinstance(value, list) and node is not None:
         for name, inner in elements(value, node).items():
             subtree = whole(inner, node.items, dots=dots)
             tree[name] = {SELF: _LEAF, **subtree} if subtree else _LEAF
     return tree
 
 
-def _always_there(key: str, value: Any, node: Schema | None) -> bool:
-    if node is None or key not in node.properties:
+def _whole_map(value: dict[str, Any], node: Schema | None, dots: bool) -> Tree:
+    """Every create comes here for each of its maps."""
+    tree: Tree = {}
+    for key, inner in value.items():
+        kind = inner.__class__
+        if kind is not dict and kind is not list:
+            tree["f:" + key] = _LEAF
+            continue
+        subtree = whole(inner, None if node is None else node.at(key), dots=dots)
+        if subtree and (dots or not _always_there(key, kind, node)):
+            subtree = {SELF: _LEAF, **subtree}
+        tree["f:" + key] = subtree
+    return tree
+
+
+def _always_there(key: str, kind: type, node: Schema | None) -> bool:
+    known = None if node is None else node.properties.get(key)
+    if node is None or known is None:
         return False
-    return bool(node.properties[key].properties) if isinstance(value, dict) else key in node.required
+    return bool(known.properties) if kind is dict else key in node.required
 
 
 def compare(old: Any, new: Any, node: Schema | None) -> Comparison:

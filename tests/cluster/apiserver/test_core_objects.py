@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import RFC_4122, UUID
 
 import pytest
 
@@ -24,7 +25,8 @@ async def test_create_sets_what_the_server_owns(client: Client) -> None:
     assert (metadata["name"], metadata["namespace"], metadata["creationTimestamp"]) == (
         "a", "default", "2026-01-01T00:00:00Z",
     )  # fmt: skip
-    assert len(metadata["uid"]) == 36
+    uid = UUID(metadata["uid"])
+    assert (str(uid), uid.version, uid.variant) == (metadata["uid"], 4, RFC_4122)
     assert metadata["resourceVersion"].isdigit()
     assert "generation" not in metadata
     assert made == await client.get(core_v1.CONFIG_MAP, "a", "default")

@@ -5,7 +5,7 @@ Source: kube-apiserver's plugins ServiceAccount, Priority, RuntimeClass, Default
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
@@ -102,7 +102,7 @@ def _priority(core: Core, admission: Admission, spec: Object) -> None:
         if chosen is None:
             raise _refused(admission, f"no PriorityClass with name {name} was found")
     else:
-        chosen = _default_class(core)
+        chosen = core.objects.derived("priorityclasses.scheduling.k8s.io", _default_class)
         if chosen is not None:
             spec["priorityClassName"] = meta.name(chosen)
     value = (chosen or {}).get("value", 0)
@@ -115,8 +115,8 @@ def _priority(core: Core, admission: Admission, spec: Object) -> None:
     spec.setdefault("preemptionPolicy", (chosen or {}).get("preemptionPolicy") or "PreemptLowerPriority")
 
 
-def _default_class(core: Core) -> Object | None:
-    found = (item for item in core.objects.list("priorityclasses.scheduling.k8s.io") if item.get("globalDefault"))
+def _default_class(classes: Iterable[Object]) -> Object | None:
+    found = (item for item in classes if item.get("globalDefault"))
     return min(found, key=lambda item: int(item.get("value", 0)), default=None)
 
 

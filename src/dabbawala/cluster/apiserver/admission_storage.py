@@ -5,6 +5,8 @@ Source: kube-apiserver's plugins DefaultStorageClass and StorageObjectInUseProte
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver.core import Core
@@ -23,7 +25,7 @@ def admit_claim(core: Core, admission: Admission) -> None:
     _protect(claim, CLAIM_FINALIZER)
     spec = claim.setdefault("spec", {})
     if spec.get("storageClassName") is None:
-        chosen = _default_class(core)
+        chosen = core.objects.derived(_CLASSES, _default_class)
         if chosen:
             spec["storageClassName"] = chosen
 
@@ -39,9 +41,9 @@ def _protect(obj: Object, finalizer: str) -> None:
         obj["metadata"]["finalizers"] = [*finalizers, finalizer]
 
 
-def _default_class(core: Core) -> str:
+def _default_class(classes: Iterable[Object]) -> str:
     """The newest of the classes that claim to be the default; the lower name of two made at once."""
-    marked = [item for item in core.objects.list(_CLASSES) if meta.annotations(item).get(_DEFAULT_CLASS) == "true"]
+    marked = [item for item in classes if meta.annotations(item).get(_DEFAULT_CLASS) == "true"]
     marked.sort(key=meta.name)
     marked.sort(key=lambda item: str(meta.metadata(item).get("creationTimestamp", "")), reverse=True)
     return meta.name(marked[0]) if marked else ""

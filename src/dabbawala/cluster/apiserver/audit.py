@@ -30,11 +30,13 @@ MAX_FILE_BYTES = 32 << 20
 MAX_FILES = 4
 MAX_QUEUED = 20_000
 _BATCH = 500
+_GATHER_SECONDS = 0.1
+"""Entries wait this long for others, so that the thread does not wake, and write, for each request."""
 _READS = frozenset({"get", "list", "watch"})
 _NOISE = frozenset({"leases.coordination.k8s.io", "events", "events.events.k8s.io"})
 
 Policy = Callable[[Exchange], bool]
-_Entry = tuple[Exchange, datetime, str]
+_Entry = tuple[Exchange, datetime]
 
 
 def worth_recording(exchange: Exchange) -> bool:
@@ -59,6 +61,7 @@ class AuditLog:
         self._policy = policy
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._dropped = 0
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_all, name="audit", daemon=True)
 
     def __call__(self, exchange: Exchange) -> None:
@@ -67,7 +70,7 @@ class AuditLog:
         if self._queue.qsize() >= MAX_QUEUED:
             self._dropped += 1
             return
-        self._queue.put((exchange, self._clock.now(), self._new_id()))
+        self._queue.put((exchange, self._clock.now()))
 
     def start(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +78,7 @@ class AuditLog:
 
     def close(self) -> None:
         """Write what is queued and stop."""
+        self._closing.set()
         self._queue.put(None)
         if self._thread.is_alive():
             self._thread.join()
@@ -102,6 +106,8 @@ class AuditLog:
         """What is queued, at least one entry, and whether more may come."""
         batch: list[_Entry] = []
         entry = self._queue.get()
+        if self._queue.qsize() < _BATCH:
+            self._closing.wait(_GATHER_SECONDS)
         while entry is not None:
             batch.append(entry)
             if len(batch) >= _BATCH or self._queue.empty():
@@ -110,7 +116,7 @@ class AuditLog:
         return batch, False
 
     def _append(self, batch: list[_Entry]) -> None:
-        lines = [orjson.dumps(event(*entry)) for entry in batch]
+        lines = [orjson.dumps(event(*entry, self._new_id())) for entry in batch]
         if self._dropped:
             lines.append(orjson.dumps({"kind": "Dropped", "apiVersion": "audit.k8s.io/v1", "count": self._dropped}))
             self._dropped = 0

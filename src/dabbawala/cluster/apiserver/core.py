@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +32,8 @@ from dabbawala.cluster.store.store import Store
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX = 5
 _LONGEST_BASE = 63 - _SUFFIX
+_VERSION_4 = 4 << 76 | 2 << 62
+_RANDOM_BITS = (1 << 128) - 1 & ~(15 << 76 | 3 << 62)
 
 
 class Core:
@@ -59,7 +60,10 @@ class Core:
         self.service_accounts_required = service_accounts_required
 
     def new_uid(self) -> str:
-        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+        """A random UUID (RFC 9562, version 4), written out here because `uuid.UUID` costs five times as much."""
+        bits = self.random.getrandbits(128) & _RANDOM_BITS | _VERSION_4
+        text = f"{bits:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def generate_name(self, base: str) -> str:
         """`base` and five letters that spell no words. Source: apiserver/pkg/storage/names."""
@@ -110,6 +114,8 @@ class Call:
 
     @property
     def dry_run(self) -> bool:
+        if not self.request.query.pairs:
+            return False
         given = self.request.query.all("dryRun")
         if any(value != "All" for value in given):
             raise status.BadRequest(f'dryRun: Unsupported value: {given}: supported values: "All"')

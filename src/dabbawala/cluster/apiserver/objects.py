@@ -6,9 +6,9 @@ stored one (events.k8s.io, a second version of a custom kind) is translated on t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -16,6 +16,8 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.store.entry import Entry, Key
 from dabbawala.cluster.store.store import Store
+
+T = TypeVar("T")
 
 
 def resource_of(kind: Kind) -> str:
@@ -94,6 +96,7 @@ class Objects:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._derived: dict[tuple[str, Callable[..., Any]], tuple[int, Any]] = {}
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """By `Kind.resource`, e.g. `get("deployments.apps", "default", "web")`; namespace "" if cluster-scoped."""
@@ -110,6 +113,16 @@ class Objects:
     def changed(self, resource: str) -> int:
         """The revision of the last change of that resource: what is derived from it can be cached by this number."""
         return self._store.changed(resource)
+
+    def derived(self, resource: str, derive: Callable[[Iterable[Object]], T]) -> T:
+        """What a function makes of all objects of that resource, made again only when one of them has changed. `derive`
+        belongs to a module, and nobody changes what it gave."""
+        revision = self.changed(resource)
+        known = self._derived.get((resource, derive))
+        if known is None or known[0] != revision:
+            known = self._derived[resource, derive] = (revision, derive(self.list(resource)))
+        found: T = known[1]
+        return found
 
     def count(self, resource: str) -> int:
         return self._store.count(resource)

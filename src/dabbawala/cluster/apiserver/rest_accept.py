@@ -20,7 +20,7 @@ from dabbawala.cluster.apiserver.plugins import Admission, Operation
 
 
 def admission_of(call: Call, operation: Operation, new: Object | None, old: Object | None) -> Admission:
-    options = {"dryRun": ["All"] if call.dry_run else []}
+    dry_run = call.dry_run
     return Admission(
         operation=operation,
         kind=call.kind,
@@ -30,8 +30,8 @@ def admission_of(call: Call, operation: Operation, new: Object | None, old: Obje
         object=new,
         old=old,
         subresource=call.target.subresource,
-        dry_run=call.dry_run,
-        options=options,
+        dry_run=dry_run,
+        options={"dryRun": ["All"] if dry_run else []},
         warnings=call.request.warnings,
     )
 

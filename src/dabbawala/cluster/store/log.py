@@ -22,6 +22,8 @@ WAL_LIMIT = 64 << 20  # bytes; beyond it the writer itself truncates the WAL
 _PAGE = 4096
 _FREE_PAGES = 4096  # unused pages tolerated in the file before it is shortened
 _SHORTEN = 512  # pages given back at once
+_AT_ONCE = 64  # rows in one statement: between two of them this thread waits until the event loop lets it go on
+_ROW = "(?, ?, ?, ?, ?, ?, ?)"
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS log (revision INTEGER PRIMARY KEY, resource TEXT NOT NULL, namespace TEXT NOT NULL,"
@@ -89,12 +91,11 @@ class Log:
         run = self._connection.execute
         try:
             run("BEGIN IMMEDIATE")
-            self._connection.executemany(
-                "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(row.revision, *row.key, row.deleted, row.body, zlib.crc32(row.body)) for row in rows],
-            )
+            for start in range(0, len(rows), _AT_ONCE):
+                part = rows[start : start + _AT_ONCE]
+                run(f"INSERT INTO log VALUES {', '.join([_ROW] * len(part))}", _values(part))
             if floor:
-                self._connection.executemany("DELETE FROM log WHERE revision = ?", [(item,) for item in garbage])
+                run(f"DELETE FROM log WHERE revision IN ({', '.join(map(str, garbage))})")
                 run("UPDATE facts SET value = ? WHERE name = 'floor'", (floor,))
             if rows:
                 run("UPDATE facts SET value = ? WHERE name = 'revision'", (rows[-1].revision,))
@@ -129,6 +130,10 @@ class Log:
         with contextlib.suppress(sqlite3.Error):  # without room for that, the WAL stays beside it and is read again
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._connection.close()
+
+
+def _values(rows: Sequence[Row]) -> list[object]:
+    return [value for row in rows for value in (row.revision, *row.key, row.deleted, row.body, zlib.crc32(row.body))]
 
 
 def checkpointer(path: Path) -> Callable[[], None]:
