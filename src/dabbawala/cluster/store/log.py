@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dabbawala.cluster.store import journal
 from dabbawala.cluster.store.entry import Key
 from dabbawala.cluster.store.errors import Corrupt, NoSpace, StoreError, WriteFailed
 
@@ -46,6 +47,8 @@ class Log:
 
     def __init__(self, path: Path, *, max_bytes: int = 0) -> None:
         self.path = path
+        if lost := journal.missing(path):
+            raise _corrupt(path, f"its journal {_wal(path).name} lacks {lost} frames of answered writes")
         self._connection = _connect(path)
         try:
             self._prepare(max_bytes)
