@@ -28,6 +28,7 @@ from dabbawala.client.dialer import Dialer
 from dabbawala.cluster.controllers.daemonset.controller import DaemonSetController
 from dabbawala.cluster.controllers.deployment.controller import DeploymentController
 from dabbawala.cluster.controllers.disruption.controller import DisruptionController
+from dabbawala.cluster.controllers.endpoints.controller import EndpointsController
 from dabbawala.cluster.controllers.endpointslice.controller import EndpointSliceController
 from dabbawala.cluster.controllers.job.controller import JobController
 from dabbawala.cluster.controllers.namespace.controller import NamespaceController
@@ -74,6 +75,7 @@ def controllers(around: Surroundings) -> Sequence[Controller]:
         DaemonSetController(),
         JobController(),
         EndpointSliceController(),
+        EndpointsController(),
         DisruptionController((apps_v1.DEPLOYMENT, argoproj_v1alpha1.ROLLOUT)),
         ClaimController(lambda name: str(around.paths.volumes / name)),
         VolumeController(around.client, erase),

@@ -19,6 +19,7 @@ from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.controllers.daemonset.controller import DaemonSetController
 from dabbawala.cluster.controllers.deployment.controller import DeploymentController
 from dabbawala.cluster.controllers.disruption.controller import DisruptionController
+from dabbawala.cluster.controllers.endpoints.controller import EndpointsController
 from dabbawala.cluster.controllers.endpointslice.controller import EndpointSliceController
 from dabbawala.cluster.controllers.garbagecollector.controller import GarbageCollector
 from dabbawala.cluster.controllers.job.controller import JobController
@@ -108,7 +109,7 @@ async def cluster() -> AsyncIterator[Cluster]:
             clock,
             (
                 DeploymentController(), ReplicaSetController(), DaemonSetController(), JobController(),
-                EndpointSliceController(), DisruptionController(), NamespaceController(client),
+                EndpointSliceController(), EndpointsController(), DisruptionController(), NamespaceController(client),
                 ServiceAccountController("-- a certificate --"), NodeLifecycleController(clock.now()),
                 ClaimController(lambda name: f"/volumes/{name}"), VolumeController(client, erase),
             ),

@@ -1,0 +1,1 @@
+"""Endpoints: the older form of EndpointSlices, for the clients that still read it."""
