@@ -1,125 +1,54 @@
-"""The rollout capability as a process of its own: over TLS, as a service account, with the rights that
-`manifests/rollout` gives and no others. This is how it runs on a cluster that is not ours.
+"""Rollouts on a real cluster, by pods that are real: carried by the control plane, and by a process of its own over TLS
+with the rights of `manifests/rollout` alone, as on a cluster that is not ours. What both must do is one test for both.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
-import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from dabbawala.apimachinery import clock
-from tests.e2e import clusters
+from tests.e2e import outside as places
 from tests.e2e.clusters import until
 from tests.e2e.conftest import Dabba
+from tests.e2e.outside import ACCOUNT, NAMESPACE, ROOT, Cluster, Outside
 from tests.kubectl import Kubectl
 
-ROOT = Path(__file__).parents[2]
 TESTDATA = Path(__file__).with_name("testdata")
 GOOD, BETTER, BAD, SHELL = "shop:v1", "shop:v2", "shop:v3", "shop/shell:v1"
-NAMESPACE, ACCOUNT = "dabbawala", "dabbawala-rollout"
 TAKEOVER_SECONDS = 40.0
 PROMETHEUS = "http://prometheus.monitoring.svc.cluster.local:9090"
+SIZE = ("--nodes", "1", "--scrape-interval", "0.5")
 
 
-@dataclass
-class Outside:
-    """A cluster without the rollout capability, and controllers beside it."""
-
-    dabba: Dabba
-    kubectl: Kubectl
-    kubeconfig: Path
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def log(self, number: int) -> Path:
-        return self.dabba.home / f"controller-{number}.log"
-
-    def start(self) -> subprocess.Popen[bytes]:
-        """One more controller, with nothing but its kubeconfig."""
-        command = [sys.executable, "-m", "dabbawala.cli.main", "controller", "--kubeconfig", str(self.kubeconfig)]
-        with self.log(len(self.running)).open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=self.dabba.environment)
-        self.running.append(process)
-        return process
-
-    def holder(self) -> str:
-        """The identity that leads, `<host>-<pid>`; empty before the first does."""
-        text = self.kubectl("-n", NAMESPACE, "get", "lease", ACCOUNT, "--ignore-not-found", "-o", "json")
-        return str(json.loads(text)["spec"]["holderIdentity"]) if text else ""
-
-    def leader(self) -> subprocess.Popen[bytes]:
-        pid = int(self.holder().rpartition("-")[2])
-        return next(process for process in self.running if process.pid == pid)
-
-    def said(self) -> str:
-        return "".join(self.log(number).read_text() for number in range(len(self.running)))
-
-    def apply(self, *objects: dict[str, Any]) -> None:
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        self.kubectl("apply", "-f", "-", stdin=text)
-
-    def read(self, *what: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.kubectl("get", *what, "-o", "json"))
-        return found
-
-    def until_phase(self, name: str, phase: str, seconds: float = 30.0) -> dict[str, Any]:
-        """The Rollout, once it was observed in that phase."""
-        found: dict[str, Any] = {}
-
-        def reached() -> bool:
-            found.update(self.read("rollout", name))
-            status = found.get("status") or {}
-            seen = status.get("observedGeneration") == str(found["metadata"]["generation"])
-            return bool(seen and status.get("phase") == phase)
-
-        try:
-            until(f"{name} {phase}", reached, seconds)
-        except AssertionError as late:
-            raise AssertionError(f"{late}\n{self.kubectl('describe', 'rollout', name)}\n{self.said()}") from None
-        return found
-
-    def release(self, name: str, image: str) -> None:
-        patch = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}]
-        self.kubectl("patch", "rollout", name, "--type=json", "-p", json.dumps(patch))
-
-    def selected(self, service: str) -> str:
-        return str(self.read("service", service)["spec"]["selector"].get("rollouts-pod-template-hash"))
-
-    def weights(self, name: str) -> list[int]:
-        routes = self.read("virtualservice", name)["spec"]["http"][0]["route"]
-        return [int(route["weight"]) for route in routes]
-
-    def phases(self, kind: str) -> set[str]:
-        """Phases of the AnalysisRuns of that rollout-type, and of their metrics."""
-        runs = self.read("analysisruns", "-l", f"rollout-type={kind}")["items"]
-        return {run["status"]["phase"] for run in runs}
+@pytest.fixture(scope="module")
+def embedded(process_pods: None, binaries: dict[str, Path]) -> Iterator[Cluster]:
+    with places.embedded(binaries["kubectl"], *SIZE) as made:
+        _build_images(made.dabba)
+        yield made
 
 
 @pytest.fixture(scope="module")
 def outside(process_pods: None, binaries: dict[str, Path]) -> Iterator[Outside]:
-    with clusters.private() as dabba:
-        dabba("up", "--nodes", "1", "--without", "rollout", "--scrape-interval", "0.5")
-        _build_images(dabba)
-        kubectl = Kubectl(binaries["kubectl"], dabba.kubeconfig(), dabba.home)
-        kubectl("apply", "-f", str(ROOT / "manifests" / "rollout"))
-        made = Outside(dabba, kubectl, _kubeconfig(dabba, kubectl))
-        made.start()
-        try:
-            yield made
-        finally:
-            for process in made.running:
-                process.terminate()
-            for process in made.running:
-                process.wait(20)
+    with places.outside(binaries["kubectl"], *SIZE) as made:
+        _build_images(made.dabba)
+        yield made
+
+
+@pytest.fixture(params=["embedded", "outside"])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """Both ways, one after the other."""
+    made: Cluster = request.getfixturevalue(request.param)
+    return made
 
 
 def _build_images(dabba: Dabba) -> None:
@@ -128,17 +57,6 @@ def _build_images(dabba: Dabba) -> None:
     for tag, success in ((GOOD, "1"), (BETTER, "0.99"), (BAD, "0.4")):
         dabba("image", "build", shop, "-t", tag, "--build-arg", python, "--build-arg", f"SUCCESS={success}")
     dabba("image", "build", str(TESTDATA / "shell"), "-t", SHELL)
-
-
-def _kubeconfig(dabba: Dabba, kubectl: Kubectl) -> Path:
-    """The account's token instead of the admin's certificate."""
-    config = yaml.safe_load(dabba.kubeconfig().read_text())
-    token = kubectl("-n", NAMESPACE, "create", "token", ACCOUNT, "--duration", "1h").strip()
-    config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
-    path = dabba.home / "rollout.kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    path.chmod(0o600)
-    return path
 
 
 def service(name: str, app: str) -> dict[str, Any]:
@@ -224,7 +142,7 @@ def _now() -> str:
     return clock.format_time(clock.SystemClock().now())
 
 
-def test_a_blue_green_release_is_judged_by_prometheus_and_by_a_job(outside: Outside) -> None:
+def test_a_blue_green_release_is_judged_by_prometheus_and_by_a_job(cluster: Cluster) -> None:
     strategy = {
         "activeService": "blue",
         "previewService": "blue-preview",
@@ -233,29 +151,29 @@ def test_a_blue_green_release_is_judged_by_prometheus_and_by_a_job(outside: Outs
         "postPromotionAnalysis": judged("success"),
     }
     services = [service("blue", "blue"), service("blue-preview", "blue")]
-    outside.apply(*services, success_template(), job_template(), secret("0"), rollout("blue", {"blueGreen": strategy}))
-    stable = outside.until_phase("blue", "Healthy")["status"]["stableRS"]
+    cluster.apply(*services, success_template(), job_template(), secret("0"), rollout("blue", {"blueGreen": strategy}))
+    stable = cluster.until_phase("blue", "Healthy")["status"]["stableRS"]
 
-    outside.release("blue", BETTER)
-    better = outside.until_phase("blue", "Healthy")["status"]["stableRS"]
+    cluster.release("blue", BETTER)
+    better = cluster.until_phase("blue", "Healthy")["status"]["stableRS"]
     assert better != stable
-    assert outside.selected("blue") == better
-    assert outside.phases("PrePromotion") == outside.phases("PostPromotion") == {"Successful"}
+    assert cluster.selected("blue") == better
+    assert cluster.phases("PrePromotion") == cluster.phases("PostPromotion") == {"Successful"}
 
-    outside.release("blue", BAD)
-    aborted = outside.until_phase("blue", "Degraded")
-    assert aborted["status"]["stableRS"] == outside.selected("blue") == better
+    cluster.release("blue", BAD)
+    aborted = cluster.until_phase("blue", "Degraded")
+    assert aborted["status"]["stableRS"] == cluster.selected("blue") == better
     assert "success" in aborted["status"]["message"]
 
-    outside.apply(secret("3"))
-    outside.release("blue", GOOD)
-    aborted = outside.until_phase("blue", "Degraded")
+    cluster.apply(secret("3"))
+    cluster.release("blue", GOOD)
+    aborted = cluster.until_phase("blue", "Degraded")
     assert "job" in aborted["status"]["message"]
-    assert outside.selected("blue") == better
-    assert outside.phases("PrePromotion") == {"Successful", "Failed"}
+    assert cluster.selected("blue") == better
+    assert cluster.phases("PrePromotion") == {"Successful", "Failed"}
 
 
-def test_a_canary_moves_weights_and_goes_back_when_its_analysis_fails(outside: Outside) -> None:
+def test_a_canary_moves_weights_and_goes_back_when_its_analysis_fails(cluster: Cluster) -> None:
     strategy = {
         "stableService": "green-stable",
         "canaryService": "green-canary",
@@ -263,39 +181,39 @@ def test_a_canary_moves_weights_and_goes_back_when_its_analysis_fails(outside: O
         "steps": [{"setWeight": 25}, {"analysis": judged("success")}, {"setWeight": 60}, {"pause": {"duration": "1s"}}],
     }
     services = [service(name, "green") for name in ("green", "green-stable", "green-canary")]
-    outside.apply(*services, success_template(), route("green"), rollout("green", {"canary": strategy}))
-    outside.until_phase("green", "Healthy")
+    cluster.apply(*services, success_template(), route("green"), rollout("green", {"canary": strategy}))
+    cluster.until_phase("green", "Healthy")
 
-    outside.release("green", BETTER)
-    better = outside.until_phase("green", "Healthy")["status"]["stableRS"]
-    assert outside.weights("green") == [100, 0]
-    assert outside.selected("green-stable") == better
+    cluster.release("green", BETTER)
+    better = cluster.until_phase("green", "Healthy")["status"]["stableRS"]
+    assert cluster.weights("green") == [100, 0]
+    assert cluster.selected("green-stable") == better
 
-    outside.release("green", BAD)
-    aborted = outside.until_phase("green", "Degraded")
-    assert outside.weights("green") == [100, 0]
-    assert outside.selected("green-stable") == better == aborted["status"]["stableRS"]
-    assert outside.phases("Step") == {"Successful", "Failed"}
+    cluster.release("green", BAD)
+    aborted = cluster.until_phase("green", "Degraded")
+    assert cluster.weights("green") == [100, 0]
+    assert cluster.selected("green-stable") == better == aborted["status"]["stableRS"]
+    assert cluster.phases("Step") == {"Successful", "Failed"}
 
 
-def test_a_restart_evicts_the_pods_one_after_another(outside: Outside) -> None:
-    outside.apply(service("again", "again"), rollout("again", {"canary": {}}))
-    outside.until_phase("again", "Healthy")
-    before = {pod["metadata"]["uid"] for pod in outside.read("pods", "-l", "app=again")["items"]}
-    newest = max(pod["metadata"]["creationTimestamp"] for pod in outside.read("pods", "-l", "app=again")["items"])
+def test_a_restart_evicts_the_pods_one_after_another(cluster: Cluster) -> None:
+    cluster.apply(service("again", "again"), rollout("again", {"canary": {}}))
+    cluster.until_phase("again", "Healthy")
+    before = {pod["metadata"]["uid"] for pod in cluster.read("pods", "-l", "app=again")["items"]}
+    newest = max(pod["metadata"]["creationTimestamp"] for pod in cluster.read("pods", "-l", "app=again")["items"])
     until("a later second", lambda: _now() > newest)
-    outside.kubectl("patch", "rollout", "again", "--type=merge", "-p", json.dumps({"spec": {"restartAt": _now()}}))
+    cluster.kubectl("patch", "rollout", "again", "--type=merge", "-p", json.dumps({"spec": {"restartAt": _now()}}))
 
     def all_new() -> bool:
-        pods = outside.read("pods", "-l", "app=again")["items"]
+        pods = cluster.read("pods", "-l", "app=again")["items"]
         return len(pods) == 2 and not before & {pod["metadata"]["uid"] for pod in pods}
 
     until("all pods are new", all_new)
-    outside.until_phase("again", "Healthy")
+    cluster.until_phase("again", "Healthy")
 
 
 def test_when_the_leader_is_killed_another_finishes_its_release(outside: Outside) -> None:
-    outside.start()
+    outside.start("--metrics-address", "127.0.0.1:0")
     steps = [{"setWeight": 50}, {"pause": {"duration": "3s"}}]
     outside.apply(service("heir", "heir"), rollout("heir", {"canary": {"steps": steps}}))
     outside.until_phase("heir", "Healthy")
@@ -310,11 +228,11 @@ def test_when_the_leader_is_killed_another_finishes_its_release(outside: Outside
     assert outside.read("lease", ACCOUNT, "-n", NAMESPACE)["spec"]["leaseTransitions"] >= 1
 
 
-def test_it_was_never_refused_anything(outside: Outside) -> None:
-    """The rights that the manifests give are enough for all that was done above."""
-    assert "rollout controllers run (with Istio)" in outside.said()
-    assert "forbidden" not in outside.said().lower()
-    assert "Traceback" not in outside.said()
+def test_it_was_never_refused_anything(cluster: Cluster) -> None:
+    """The rights of the manifests are enough for all that was done above; the embedded cluster gives the same."""
+    assert "rollout controllers run (with Istio)" in cluster.said()
+    assert "forbidden" not in cluster.said().lower()
+    assert "Traceback" not in cluster.said()
 
 
 def test_its_rights_end_where_its_work_ends(outside: Outside) -> None:
@@ -322,3 +240,68 @@ def test_its_rights_end_where_its_work_ends(outside: Outside) -> None:
     refused = ("delete pods", "create pods", "list secrets", "patch nodes", "create clusterroles", "delete rollouts")
     for asked in refused:
         assert as_account.run("auth", "can-i", *asked.split()).status == 1, asked
+
+
+def test_its_numbers_are_served_under_argos_names(outside: Outside) -> None:
+    outside.apply(service("counted", "counted"), rollout("counted", {"canary": {}}))
+    outside.until_phase("counted", "Healthy")
+    bound = re.findall(r"metrics are served at (\S+)", outside.said())
+    assert bound
+
+    def pages() -> list[str]:
+        return [_get(f"http://{address}/metrics") for address in bound if _alive(address)]
+
+    about = 'namespace="default",name="counted"'
+    wanted = (
+        f'rollout_info{{{about},strategy="canary",traffic_router="",phase="Healthy"}} 1',
+        f"rollout_info_replicas_available{{{about}}} 2",
+        f'rollout_events_total{{{about},type="Normal",reason="RolloutCompleted"}} 1',
+    )
+    until("the numbers tell of it", lambda: any(all(line in page.splitlines() for line in wanted) for page in pages()))
+
+
+def test_an_address_that_is_taken_is_said_with_what_to_do(outside: Outside) -> None:
+    kubeconfig = ("--kubeconfig", str(outside.kubeconfig))
+    with places.taken() as address:
+        refused = outside.dabba.run("controller", *kubeconfig, "--metrics-address", address)
+    assert refused.returncode == 2
+    assert f"metrics cannot be served at {address}" in refused.stderr
+    assert "choose another address with --metrics-address" in refused.stderr
+
+
+def test_monitoring_has_the_numbers_of_an_embedded_cluster(embedded: Cluster) -> None:
+    embedded.apply(service("counted", "counted"), rollout("counted", {"canary": {}}))
+    embedded.until_phase("counted", "Healthy")
+    asked = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/query?query=rollout_info"
+
+    def told() -> dict[str, str]:
+        found = json.loads(embedded.kubectl("get", "--raw", asked))["data"]["result"]
+        return {sample["metric"]["name"]: sample["metric"]["phase"] for sample in found}
+
+    until("Prometheus has scraped it", lambda: told().get("counted") == "Healthy")
+
+
+def test_the_deployment_of_the_manifests_is_taken_and_its_probes_are_answered(outside: Outside) -> None:
+    manifest = ROOT / "manifests" / "rollout" / "deployment.yaml"
+    text = outside.kubectl("apply", "--dry-run=server", "-f", str(manifest), "-o", "json")
+    (container,) = json.loads(text)["spec"]["template"]["spec"]["containers"]
+    options = outside.dabba("controller", "--help")
+    assert container["args"][0] == "controller"
+    assert all(argument.partition("=")[0] in options for argument in container["args"][1:])
+    assert container["ports"][0]["containerPort"] == int(container["args"][1].rpartition(":")[2])
+    paths = {container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")}
+    assert paths == {"/healthz"}
+    bound = re.findall(r"metrics are served at (\S+)", outside.said())
+    assert any(_alive(address) for address in bound)
+
+
+def _alive(address: str) -> bool:
+    try:
+        return _get(f"http://{address}/healthz") == "ok\n"
+    except OSError:
+        return False
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return str(answer.read().decode())
