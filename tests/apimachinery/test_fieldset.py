@@ -112,3 +112,17 @@ def test_a_comparison_and_its_reverse_mirror_each_other(old: Any, new: Any) -> N
     assert _members(forth.added) <= _members(back.removed)
     assert _members(forth.modified) == _members(back.modified)
     assert (forth == ({}, {}, {})) is (old == new)
+
+
+@given(_objects)
+def test_a_remembered_spec_has_the_fields_that_a_walk_finds(spec: Any) -> None:
+    """With a schema and without one, the first time and again, short and too long to be remembered."""
+    for padding in ("", "x" * fieldset.SPEC_BYTES_REMEMBERED):
+        pod = {"metadata": {"labels": {"a": "b"}, "name": "p"}, "spec": {**_standing(spec), "hostname": padding}}
+        for node in (POD, None):
+            for _ in range(2):
+                assert fieldset.of_created(pod, node) == fieldset.whole(pod, node, dots=False)
+
+
+def _standing(spec: Any) -> dict[str, Any]:
+    return {**spec, "containers": [{"name": "c", "ports": [{"containerPort": 80}]}], "securityContext": {}}

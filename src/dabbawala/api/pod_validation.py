@@ -6,14 +6,20 @@ Source: pkg/apis/core/validation/validation.go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from dabbawala.api import container_validation, names, object_meta, scheduling_validation, volume_validation
 from dabbawala.api import field_checks as check
 from dabbawala.api.field_checks import Errors
 from dabbawala.apimachinery import status
 from dabbawala.apimachinery.meta import Object
+from dabbawala.apimachinery.status import FieldError
 
+SPECS_REMEMBERED, SPEC_BYTES_REMEMBERED = 256, 16 * 1024
+"""Pods of one template come by the hundred with the same spec, to the byte; each spec is validated once."""
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 _MUTABLE = (
@@ -26,9 +32,15 @@ _MUTABLE = (
 def pod(new: Object, old: Object | None) -> Errors:
     """A pod on create; on update only what may change is looked at."""
     spec = new.get("spec") or {}
-    yield from pod_spec(spec, "spec")
+    text = orjson.dumps(spec)
+    yield from _remembered(text) if len(text) <= SPEC_BYTES_REMEMBERED else pod_spec(spec, "spec")
     if old is not None:
         yield from _update(spec, old.get("spec") or {})
+
+
+@lru_cache(maxsize=SPECS_REMEMBERED)
+def _remembered(spec: bytes) -> tuple[FieldError, ...]:
+    return tuple(pod_spec(orjson.loads(spec), "spec"))
 
 
 def template(holder: Object, path: str) -> Errors:

@@ -8,6 +8,7 @@ Trees are values: no function changes one, and results share subtrees. Source: K
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -17,6 +18,8 @@ from dabbawala.apimachinery.schema import MISSING, Schema
 Tree = dict[str, Any]
 """Path element to subtree; {} is a member without children."""
 
+SPECS_REMEMBERED, SPEC_BYTES_REMEMBERED = 128, 16 * 1024
+"""Pods of one template come by the hundred with the same spec, to the byte."""
 SELF = "."
 _LEAF: Tree = {}
 
@@ -173,7 +176,7 @@ def whole(value: Any, node: Schema | None, *, dots: bool = True) -> Tree:
     if not value or is_atomic(node, value):
         return {}
     if isinstance(value, dict):
-        return _whole_map(value, node, dots)
+        return _whole_map(value, node, dots=dots)
     tree: Tree = {}
     if isinstance(value, list) and node is not None:
         for name, inner in elements(value, node).items():
@@ -182,7 +185,23 @@ def whole(value: Any, node: Schema | None, *, dots: bool = True) -> Tree:
     return tree
 
 
-def _whole_map(value: dict[str, Any], node: Schema | None, dots: bool) -> Tree:
+def of_created(obj: dict[str, Any], node: Schema | None) -> Tree:
+    """All fields of a new object, as `whole` gives them without dots; a spec that came before is not walked again."""
+    spec = obj.get("spec")
+    text = orjson.dumps(spec) if isinstance(spec, dict) else b""
+    if node is None or not text or len(text) > SPEC_BYTES_REMEMBERED:
+        return whole(obj, node, dots=False)
+    rest = _whole_map({key: value for key, value in obj.items() if key != "spec"}, node, dots=False)
+    return {**rest, "f:spec": _of_spec(node, text)}
+
+
+@lru_cache(maxsize=SPECS_REMEMBERED)
+def _of_spec(node: Schema, spec: bytes) -> Tree:
+    fields: Tree = _whole_map({"spec": orjson.loads(spec)}, node, dots=False)["f:spec"]
+    return fields
+
+
+def _whole_map(value: dict[str, Any], node: Schema | None, *, dots: bool) -> Tree:
     """Every create comes here for each of its maps."""
     tree: Tree = {}
     for key, inner in value.items():

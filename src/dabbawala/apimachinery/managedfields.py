@@ -141,7 +141,7 @@ def _created(new: Object, writer: Writer, schema: Schema | None) -> list[Object]
 
 
 def _everything(obj: Object, schema: Schema | None) -> Tree:
-    return fieldset.whole(obj, schema, dots=False)
+    return fieldset.of_created(obj, schema)
 
 
 def _stripped(changes: fieldset.Comparison, writer: Writer) -> fieldset.Comparison:

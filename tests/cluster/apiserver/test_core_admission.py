@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
 from dabbawala.api import core_v1, node_v1, scheduling_v1, storage_v1
@@ -198,3 +199,11 @@ async def test_a_refused_service_gives_back_what_it_reserved(client: Client) -> 
         await client.create(core_v1.SERVICE, bad)
     good = service("b", clusterIP="10.96.0.20", type="NodePort", ports=[{"port": 80, "nodePort": 30080}])
     await client.create(core_v1.SERVICE, good)
+
+
+async def test_pods_of_one_template_get_one_spec_to_the_byte(client: Client) -> None:
+    """What is known of a spec by its bytes, its fields and its validity, is then known of all of them."""
+    await client.create(core_v1.SERVICE_ACCOUNT, {"metadata": {"name": "default"}}, "default")
+    one, other = [await client.create(core_v1.POD, pod(name)) for name in ("a", "b")]
+    assert orjson.dumps(one["spec"]) == orjson.dumps(other["spec"])
+    assert one["metadata"]["managedFields"] == other["metadata"]["managedFields"]

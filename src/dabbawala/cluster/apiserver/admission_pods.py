@@ -14,6 +14,8 @@ from dabbawala.cluster.apiserver.plugins import Admission
 
 TOKEN_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOKEN_SECONDS = 3607
+_TOKEN_PREFIX = "kube-api-access-"
+_TOKEN_VOLUME = _TOKEN_PREFIX + "t0k3n"
 _MIRROR = "kubernetes.io/config.mirror"
 _EVICTION_SECONDS = 300
 _EVICTION_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -57,13 +59,14 @@ def _service_account(core: Core, admission: Admission, spec: Object) -> None:
     if wanted is None:
         wanted = account.get("automountServiceAccountToken", True)
     if wanted is not False:
-        _mount_token(core, spec)
+        _mount_token(spec)
 
 
-def _mount_token(core: Core, spec: Object) -> None:
+def _mount_token(spec: Object) -> None:
     volumes = spec["volumes"] = spec.get("volumes") or []
-    present = next((item["name"] for item in volumes if str(item.get("name")).startswith("kube-api-access-")), None)
-    name = present or core.generate_name("kube-api-access-")
+    present = next((item["name"] for item in volumes if str(item.get("name")).startswith(_TOKEN_PREFIX)), None)
+    # Whoever has a volume of that prefix has its own; so one name is free in all others, and equal pods stay equal.
+    name = present or _TOKEN_VOLUME
     needed = False
     for container in _containers(spec):
         mounts = container.get("volumeMounts") or []
