@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import clusters, leftovers
+from tests.e2e import leftovers
 from tests.e2e.clusters import until
 from tests.e2e.conftest import Dabba
 

@@ -23,6 +23,8 @@ def image() -> None:
 def build(directory: Path, tag: str, arguments: tuple[str, ...]) -> None:
     """Read DIRECTORY/Dockerfile and register the program it describes."""
     pairs = dict(argument.partition("=")[::2] for argument in arguments)
+    if wrong := [argument for argument in arguments if "=" not in argument]:
+        raise click.BadParameter(f"{wrong[0]!r} has no value; write {wrong[0]}=VALUE", param_hint="--build-arg")
     try:
         built = assembly.build_image(directory, tag, pairs)
     except assembly.BadDockerfile as error:

@@ -52,7 +52,8 @@ def build(store: ImageStore, context: Path, tag: str, arguments: Mapping[str, st
     try:
         found = dockerfile.instructions(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
-        raise BadDockerfile(f"{path}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadDockerfile(f"{path} cannot be read ({reason}); name the folder that holds it") from error
     folder = store.new_root()
     try:
         image = Image(name=tag, id="", root=folder / "root", env={"PATH": DEFAULT_PATH})
