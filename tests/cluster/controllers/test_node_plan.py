@@ -91,3 +91,15 @@ def test_nobody_is_evicted_when_no_node_at_all_is_heard_of() -> None:
     found = plan(node("Unknown"), SILENT, [pod("p")], all_lost=True, now=NOW)
     assert taints_of(found) == [("unreachable", "NoSchedule")]
     assert not any(isinstance(action, Delete) for action in found.actions)
+
+
+def test_patience_with_a_taint_that_a_user_made_counts_from_when_it_was_first_seen() -> None:
+    bare = {"key": "maintenance", "effect": "NoExecute"}
+    patient = {"key": "maintenance", "operator": "Exists", "tolerationSeconds": 30}
+    (patch,) = plan(node("True", taints=[bare]), NOW, [pod("p", patient)], all_lost=False, now=NOW).actions
+    assert isinstance(patch, Patch)
+    stamped = patch.body["spec"]["taints"]
+    assert stamped == [{**bare, "timeAdded": clock.format_time(NOW)}]
+    later = NOW + timedelta(seconds=31)
+    actions = plan(node("True", taints=stamped), later, [pod("p", patient)], all_lost=False, now=later).actions
+    assert [action.key.name for action in actions if isinstance(action, Delete)] == ["p"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dabbawala.api import apps_v1, core_v1
-from dabbawala.apimachinery import meta
+from dabbawala.apimachinery import clock, meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.controllers.daemonset import eligibility
 from dabbawala.reconcile import pods, templates
@@ -19,6 +19,9 @@ from dabbawala.reconcile.plan import Action, Create, Delete, Plan, Record, statu
 
 HASH_LABEL = "controller-revision-hash"
 GENERATION_LABEL = "pod-template-generation"
+FAILED_REST = timedelta(seconds=10)
+"""How old a failed pod must be before it is replaced: one that a node refuses at once would otherwise be made again as
+fast as the node can refuse it. Upstream doubles from 1 s to 15 min."""
 
 
 def plan(desired: Object, observed: Sequence[Object], nodes: Mapping[str, Object], now: datetime) -> Plan:
@@ -30,13 +33,15 @@ def plan(desired: Object, observed: Sequence[Object], nodes: Mapping[str, Object
     actions: tuple[Action, ...] = ()
     if not meta.is_deleting(desired):
         actions = (
-            *_place(desired, on_node, nodes, current),
+            *_place(desired, on_node, nodes, current, now),
             *_replace(desired, on_node, nodes, current, now),
         )
     min_ready = int(desired["spec"].get("minReadySeconds") or 0)
     status = _status(desired, on_node, nodes, current, now)
     changes = status_change(apps_v1.DAEMON_SET, desired, status)
-    return Plan((*actions, *changes), pods.next_available(observed, min_ready, now))
+    rests = [rest for pod in observed if pods.is_finished(pod) and (rest := _rest(pod, now)) > timedelta()]
+    waits = [pods.next_available(observed, min_ready, now), *rests]
+    return Plan((*actions, *changes), min((wait for wait in waits if wait is not None), default=None))
 
 
 def _target(pod: Object) -> str:
@@ -45,7 +50,11 @@ def _target(pod: Object) -> str:
 
 
 def _place(
-    desired: Object, on_node: Mapping[str, Sequence[Object]], nodes: Mapping[str, Object], current: str
+    desired: Object,
+    on_node: Mapping[str, Sequence[Object]],
+    nodes: Mapping[str, Object],
+    current: str,
+    now: datetime,
 ) -> list[Action]:
     """Create what is missing; delete what failed, what is double and what is on a node that may not have it."""
     actions: list[Action] = []
@@ -54,6 +63,8 @@ def _place(
         run, keep = eligibility.judge(desired, node)
         finished = [pod for pod in there if pods.is_finished(pod)]
         for pod in finished:
+            if _rest(pod, now) > timedelta():
+                continue
             text = f"Found failed daemon pod {meta.key(pod)} on node {name}, will try to kill it"
             actions += [Record(desired, "FailedDaemonPod", text, "Warning"), _delete(pod)]
         alive = sorted((pod for pod in there if pod not in finished), key=_seniority)
@@ -62,6 +73,12 @@ def _place(
         actions += [_delete(pod) for pod in (alive[1:] if keep else alive)]
     gone = [pod for name, there in on_node.items() if name not in nodes for pod in there if not meta.is_deleting(pod)]
     return [*actions, *map(_delete, gone)]
+
+
+def _rest(pod: Object, now: datetime) -> timedelta:
+    """How long a finished pod stays where it is."""
+    created = meta.metadata(pod).get("creationTimestamp")
+    return clock.parse_time(created) + FAILED_REST - now if created else timedelta()
 
 
 def _seniority(pod: Object) -> tuple[str, str]:
@@ -120,9 +137,9 @@ def _status(
     min_ready = int(desired["spec"].get("minReadySeconds") or 0)
     for name, node in nodes.items():
         pod = next((pod for pod in on_node.get(name, ()) if pods.is_active(pod)), None)
-        run, keep = eligibility.judge(desired, node)
+        run = eligibility.judge(desired, node).run
         counts["desired"] += run
-        counts["misscheduled"] += pod is not None and not run and not keep
+        counts["misscheduled"] += pod is not None and not run
         if pod is not None and run:
             counts["current"] += 1
             counts["ready"] += pods.is_ready(pod)

@@ -86,7 +86,8 @@ def _not_ready(pod: Object, now: datetime) -> tuple[Patch, ...]:
 
 
 def _taints(node: Object, now: datetime, *, all_lost: bool) -> list[Object]:
-    """The taints the node shall have; those that are there already keep the time at which they were added."""
+    """The taints the node shall have. Those that are there already keep the time at which they were added; one that
+    evicts and has none, as `kubectl taint` makes them, gets it now, for patience to count from."""
     spec = node.get("spec") or {}
     present = spec.get("taints") or []
     wanted: list[tuple[str, str]] = []
@@ -100,9 +101,16 @@ def _taints(node: Object, now: datetime, *, all_lost: bool) -> list[Object]:
     if spec.get("unschedulable"):
         wanted.append((UNSCHEDULABLE, "NoSchedule"))
     kept = [item for item in present if item.get("key") not in _OURS or (item["key"], item["effect"]) in wanted]
+    kept = [_timed(item, now) for item in kept]
     have = {(item["key"], item["effect"]) for item in kept}
     added = [_taint(name, effect, now) for name, effect in wanted if (name, effect) not in have]
     return [*kept, *added]
+
+
+def _timed(taint: Object, now: datetime) -> Object:
+    if taint.get("effect") != "NoExecute" or taint.get("timeAdded"):
+        return taint
+    return {**taint, "timeAdded": clock.format_time(now)}
 
 
 def _taint(name: str, effect: str, now: datetime) -> Object:
