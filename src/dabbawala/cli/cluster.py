@@ -25,7 +25,9 @@ FOLLOW_SECONDS = 0.2
 
 def _resolved(name: str, data_dir: Path | None) -> paths.Paths:
     try:
-        return paths.resolve(name, data_dir, dict(os.environ))
+        where = paths.resolve(name, data_dir, dict(os.environ))
+        where.refuse_foreign()
+        return where
     except paths.BadPath as error:
         raise CouldNotTell(str(error)) from error
 
@@ -41,9 +43,21 @@ def cluster_options(command: Any) -> Any:
 @cluster_options
 @click.option("--nodes", type=int, help="Nodes whose pods are real processes.  [default: 1]")
 @click.option("--simulated-nodes", type=int, help="Further nodes whose pods run no process.  [default: 0]")
+@click.option("--cpu", metavar="QUANTITY", help="What each node offers, like 2 or 500m.  [default: all of the machine]")
+@click.option(
+    "--memory", metavar="QUANTITY", help="What each node offers, like 4Gi or 500Mi.  [default: all of the machine]"
+)
 @click.option("--api-port", type=int, help="Port of the API server.  [default: a free one, then kept]")
 @click.option(
     "--scrape-interval", "scrape_seconds", type=float, metavar="SECONDS", help="Between two scrapes.  [default: 15]"
+)
+@click.option(
+    "--host-port",
+    "host_ports",
+    type=int,
+    multiple=True,
+    metavar="PORT",
+    help="A port of this machine that pods may reach, at host.dabbawala.internal; 0: none any more.  [default: none]",
 )
 @click.option(
     "--without",
@@ -137,16 +151,19 @@ def kubeconfig(name: str, data_dir: Path | None, merge: bool) -> None:
 @click.command()
 @cluster_options
 @click.option("-f", "--follow", is_flag=True, help="Go on as more is written.")
-@click.option("--tail", type=int, default=100, show_default=True, help="Lines from the end of each log.")
+@click.option(
+    "--tail", type=click.IntRange(min=0), default=100, show_default=True, help="Lines from the end of each log."
+)
 @click.argument("part", required=False)
 def logs(name: str, data_dir: Path | None, follow: bool, tail: int, part: str | None) -> None:
     """Logs of the cluster's own parts (of all, or of PART)."""
     where = _resolved(name, data_dir)
     found = sorted(where.logs.glob("*.log"))
     chosen = [log for log in found if part is None or log.stem == part]
+    if not found:
+        raise CouldNotTell(f"cluster {name} has no logs yet; start it with `dabba up --name {name}`")
     if not chosen:
-        parts = ", ".join(log.stem for log in found) or "none yet"
-        raise CouldNotTell(f"no log of {part or 'any part'} in {where.logs}; there are: {parts}")
+        raise CouldNotTell(f"cluster {name} has no log of {part}; there are: {', '.join(log.stem for log in found)}")
     ends = {log: _show(log, tail, label=len(chosen) > 1) for log in chosen}
     while follow:
         time.sleep(FOLLOW_SECONDS)
@@ -155,7 +172,8 @@ def logs(name: str, data_dir: Path | None, follow: bool, tail: int, part: str | 
 
 def _show(log: Path, tail: int, *, label: bool) -> int:
     text = log.read_text(errors="replace")
-    for line in text.splitlines()[-tail:]:
+    lines = text.splitlines()
+    for line in lines[max(0, len(lines) - tail) :]:
         click.echo(f"{log.stem}: {line}" if label else line)
     return log.stat().st_size
 
@@ -188,4 +206,5 @@ def monitoring(name: str, data_dir: Path | None, run_dir: Path, address: str) ->
     """The monitoring of a cluster; its control plane starts it."""
     from dabbawala import assembly
 
-    assembly.monitoring(dataclasses.replace(_resolved(name, data_dir), run=run_dir), address)
+    where = paths.resolve(name, data_dir, dict(os.environ))
+    assembly.monitoring(dataclasses.replace(where, run=run_dir), address)

@@ -50,6 +50,8 @@ class LocalSpawner:
         self.running: dict[str, asyncio.subprocess.Process] = {}
         self.starts: Counter[str] = Counter()
         self.refusal = ""
+        self.program = ""
+        """What is started in Envoy's place, when this is not empty."""
 
     async def start(self, launch: Launch) -> None:
         if self.refusal:
@@ -58,8 +60,9 @@ class LocalSpawner:
         if known is not None and known.returncode is None:
             return
         self.starts[launch.name] += 1
+        argv = (self.program or launch.argv[0], *launch.argv[1:])
         with open(launch.log_path, "ab") as log:
-            self.running[launch.name] = await asyncio.create_subprocess_exec(*launch.argv, stdout=log, stderr=log)
+            self.running[launch.name] = await asyncio.create_subprocess_exec(*argv, stdout=log, stderr=log)
 
     async def wait(self, name: str) -> int:
         status = await self.running[name].wait()

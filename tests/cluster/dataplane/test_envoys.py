@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from dabbawala.api import core_v1, istio_networking_v1
+from dabbawala.apimachinery import conditions
+from dabbawala.apimachinery.meta import Object
 from dabbawala.client.client import Client
+from dabbawala.cluster.dataplane import keeper, plan
 from dabbawala.cluster.dataplane.keeper import LOOP_AFTER
 from tests.cluster.dataplane.lab import Crowd, ask, eventually, lab, network
 
@@ -50,6 +53,36 @@ async def test_an_envoy_that_keeps_dying_is_named_in_the_status_of_what_waits_fo
         assert "could not be started: no such file" in world.plane.troubles["node-1"]
         world.spawner.refusal = ""
         await world.served("more")
+
+
+async def test_envoys_that_crash_in_a_loop_are_told_on_what_they_harm_until_they_run_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "HEALTHY_SECONDS", 0.5)
+    monkeypatch.setattr(keeper, "LAST_PAUSE_SECONDS", 0.2)
+    broken = run / "broken"
+    broken.write_text("#!/bin/sh\necho 'envoy: GLIBC_2.99 not found' >&2\nexit 3\n")
+    broken.chmod(0o755)
+    net = network(48)
+    async with lab(run, node=f"{net}.254", edge_address=f"{net}.200") as world:
+        program = await world.program("a", f"{net}.10")
+        await world.service("web", "", type="NodePort", ports=[{**PORT, "nodePort": 30580}])
+        await world.endpoints("web", [program])
+        await world.served("web")
+        assert conditions.find(await world.client.get(core_v1.NODE, "node-1"), plan.DATA_PLANE_READY) is None
+        world.spawner.program = str(broken)
+        for name in ("envoy-node-1", "envoy-edge"):
+            world.spawner.kill(name)
+        message = (await data_plane_ready(world.client, "False"))["message"]
+        assert "ended with status 3 (envoy: GLIBC_2.99 not found)" in message
+        assert "`dabba logs envoy-node-1`" in message
+        said = await world.said(core_v1.SERVICE, "web", plan.REACHABLE, status="False")
+        assert said["reason"] == "EnvoyCrashing"
+        assert "`dabba logs envoy-edge`" in said["message"]
+        world.spawner.program = ""
+        await data_plane_ready(world.client, "True")
+        await world.said(core_v1.SERVICE, "web", plan.REACHABLE)
+        assert await ask(f"{net}.200", 30580) == (200, "a")
 
 
 async def test_a_service_is_programmed_only_when_every_node_runs_it(run: Path) -> None:
@@ -156,6 +189,16 @@ async def test_a_folder_that_cannot_be_written_ends_nothing(run: Path) -> None:
         (folder / "kept").rename(folder / "eds")
         await world.served("more")
         await eventually(lambda: world.plane.trouble == "")
+
+
+async def data_plane_ready(client: Client, status: str) -> Object:
+    """The node's condition, once it has that status."""
+    async with asyncio.timeout(10):
+        while True:
+            found = conditions.find(await client.get(core_v1.NODE, "node-1"), plan.DATA_PLANE_READY)
+            if found is not None and found["status"] == status:
+                return found
+            await asyncio.sleep(0.01)
 
 
 async def recorded(client: Client, reason: str) -> None:

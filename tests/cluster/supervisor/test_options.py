@@ -12,7 +12,8 @@ from dabbawala.cluster.supervisor.options import BadOptions, Options
 
 
 def test_options_are_read_as_they_were_written(tmp_path: Path) -> None:
-    chosen = Options(nodes=3, simulated_nodes=2, api_port=6443, scrape_seconds=1.0, cpu="2", memory="1Gi")
+    chosen = Options(nodes=3, simulated_nodes=2, api_port=6443, scrape_seconds=1.0, cpu="2", memory="1Gi",
+                     without=("rollout",), host_ports=(5432, 6379))  # fmt: skip
     options.write(chosen, tmp_path / "options.json")
     assert options.read(tmp_path / "options.json") == chosen
 
@@ -39,9 +40,10 @@ def test_what_cannot_be_read_names_the_file_and_the_way_out(tmp_path: Path, text
         ("api_port", 65536, "from 1 to 65535"),
         ("api_port", -1, "from 1 to 65535"),
         ("scrape_seconds", 0.0, "at least 0.1 s"),
+        ("host_ports", (5432, 65536), "--host-port 65536: a port is from 1 to 65535"),
     ],
 )
-def test_options_that_cannot_be_are_refused_by_their_flag(field: str, value: float, words: str) -> None:
+def test_options_that_cannot_be_are_refused_by_their_flag(field: str, value: object, words: str) -> None:
     with pytest.raises(BadOptions, match=words):
         replace(Options(), **{field: value}).check()
 

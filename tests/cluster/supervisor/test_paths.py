@@ -43,6 +43,41 @@ def test_all_folders_are_the_users_own(tmp_path: Path) -> None:
         assert folder.stat().st_mode & 0o077 == 0, folder
 
 
+def test_folders_that_others_could_enter_are_closed_to_them(tmp_path: Path) -> None:
+    where = paths.resolve("default", None, environment(tmp_path))
+    where.run.mkdir(parents=True)
+    for folder in (where.run.parent, where.run):
+        folder.chmod(0o777)
+    where.make()
+    assert [folder.stat().st_mode & 0o777 for folder in (where.run.parent, where.run)] == [0o700, 0o700]
+
+
+@pytest.mark.parametrize("which", ["run", "its home"])
+def test_a_run_folder_that_somebody_else_made_is_refused_before_anything_in_it_is_believed(
+    tmp_path: Path, which: str
+) -> None:
+    """In /tmp anybody may come first; a link to elsewhere stands for what only another user's id shows fully."""
+    where = paths.resolve("default", None, environment(tmp_path))
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    target = where.run if which == "run" else where.run.parent
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.symlink_to(theirs)
+    for asked in (where.make, where.refuse_foreign):
+        with pytest.raises(paths.BadPath, match=r"not a folder of your own.*XDG_RUNTIME_DIR"):
+            asked()
+    assert list(theirs.iterdir()) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
+def test_a_run_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    where = paths.resolve("default", None, environment(tmp_path))
+    where.run.mkdir(parents=True)
+    os.chown(where.run, 54321, 54321)
+    with pytest.raises(paths.BadPath, match="not a folder of your own"):
+        where.make()
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     where = paths.resolve("default", tmp_path / "file" / "data", environment(tmp_path))

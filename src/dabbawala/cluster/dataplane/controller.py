@@ -112,8 +112,8 @@ class DataPlane:
         nodes = views.nodes(self._informers.list(core_v1.NODE), lambda name: str(self._settings.node_folder(name)))
         self._write_table(world)
         delivered = await self._fleet.deliver(world, nodes)
-        observed = Observed(world, delivered.nodes, delivered.edge.listeners, self._settings.edge_address)
-        await self._report(observed)
+        address, trouble = self._settings.edge_address, self._fleet.edge_trouble
+        await self._report(Observed(world, delivered.nodes, delivered.edge.listeners, address, trouble))
         self._plan_next_look(delivered.open)
 
     def _write_table(self, world: World) -> None:
@@ -130,8 +130,12 @@ class DataPlane:
             await asyncio.gather(*map(self._say, actions[start : start + WRITES_AT_ONCE]))
         for name, plane in self._fleet.planes():
             node = self._informers.get(core_v1.NODE, ObjectKey("", name))
-            if (trouble := plane.take_crash_report()) and node is not None:
-                await self._say(Record(node, "EnvoyCrashing", trouble, "Warning"))
+            if node is None:  # the edge, which is told about to the Services that need it
+                continue
+            for action in plan.node_actions(node, plane.keeper.crash_loop, self._clock.now()):
+                await self._say(action)
+            if trouble := plane.take_crash_report():
+                await self._say(Record(node, plan.ENVOY_CRASHING, trouble, "Warning"))
 
     async def _say(self, action: Action) -> None:
         try:

@@ -64,6 +64,11 @@ class Fleet:
         yield from self._planes.items()
         yield EDGE, self._edge
 
+    @property
+    def edge_trouble(self) -> str:
+        """Why the host reaches no node port: the edge ends again and again. Empty when it does not."""
+        return self._edge.keeper.crash_loop
+
     async def deliver(self, world: World, nodes: Sequence[Node]) -> Delivered:
         """Bring the world to all nodes at once, and to the edge."""
         await self._follow(nodes)

@@ -6,7 +6,9 @@ was restarted, is adopted and not touched.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +21,9 @@ FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.1, 10.0
 HEALTHY_SECONDS = 10.0
 LOOP_AFTER = 3
 """Ends in a row after which it is called a crash loop."""
+
+LAST_WORDS_BYTES = 4096
+LAST_WORDS_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +62,27 @@ class Keeper:
         self._spawner = spawner
         self._clock = clock
         self._changed = changed
+        self._complaint = ""
+        self._started = 0.0
 
     @property
-    def looping(self) -> bool:
-        return self.crashes >= LOOP_AFTER
+    def crash_loop(self) -> str:
+        """What is wrong while it ends again and again, told also in the moments in which it runs; empty otherwise."""
+        lasting = not self.trouble and self._clock.monotonic() - self._started >= HEALTHY_SECONDS
+        return self._complaint if self.crashes >= LOOP_AFTER and not lasting else ""
 
     async def run(self) -> None:
         """Keep it running until cancelled; the process stays when this ends."""
         while True:
-            started = self._clock.monotonic()
+            self._started = self._clock.monotonic()
             ended = await self._once()
-            if self._clock.monotonic() - started >= HEALTHY_SECONDS:
+            if self._clock.monotonic() - self._started >= HEALTHY_SECONDS:
                 self.crashes = 0
             self.crashes += 1
-            pause = min(FIRST_PAUSE_SECONDS * 2 ** (self.crashes - 1), LAST_PAUSE_SECONDS)
-            self.trouble = (
+            pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self.crashes - 1, 10), LAST_PAUSE_SECONDS)
+            self.trouble = self._complaint = (
                 f"Envoy {self.launch.name} {ended}, {self.crashes} times in a row; it is started again in {pause:g} s; "
-                f"its log is {self.launch.log_path}"
+                f"`dabba logs {self.launch.name}` has all that it said"
             )
             log.warning("%s", self.trouble)
             self._changed()
@@ -86,4 +95,21 @@ class Keeper:
             return f"could not be started: {error}"
         self.trouble = ""
         self._changed()
-        return f"ended with status {await self._spawner.wait(self.launch.name)}"
+        told = asyncio.get_running_loop().call_later(HEALTHY_SECONDS, self._changed)
+        try:
+            status = await self._spawner.wait(self.launch.name)
+        finally:
+            told.cancel()
+        said = last_words(self.launch.log_path)
+        return f"ended with status {status}" + (f" ({said})" if said else "")
+
+
+def last_words(log_path: str) -> str:
+    """The last line of a log, shortened."""
+    try:
+        with open(log_path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_WORDS_BYTES))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip()[:LAST_WORDS_SHOWN] for line in reversed(lines) if line.strip()), "")

@@ -3,7 +3,9 @@
 `Programmed` (on Services, with the prefix that foreign conditions need: `dabbawala.dev/Programmed`) is True with
 `observedGeneration` G when every node's Envoy runs what generation G asks for; it is what a release waits for before it
 takes its next step. A Service counts only when its EndpointSlices reflect G too. `dabbawala.dev/Reachable` tells about
-node ports: False when the host's port is taken by somebody else.
+node ports: False when the host's port is taken by somebody else (PortTaken), or while the edge's Envoy ends again and
+again (EnvoyCrashing). A node whose own Envoy does so says it by `dabbawala.dev/DataPlaneReady` False; one that never
+had the trouble says nothing.
 
 Reasons of Programmed: Programmed; Pending (something it needs is not there yet); NodesPending (written, but some node
 does not run it yet); Rejected (it cannot be done as written, or an Envoy refuses it).
@@ -30,6 +32,8 @@ from dabbawala.reconcile.plan import Action, Plan, Record, status_change
 PROGRAMMED = "Programmed"
 SERVICE_PROGRAMMED = "dabbawala.dev/Programmed"
 REACHABLE = "dabbawala.dev/Reachable"
+DATA_PLANE_READY = "dabbawala.dev/DataPlaneReady"
+ENVOY_CRASHING, PORT_TAKEN = "EnvoyCrashing", "PortTaken"
 NAMED_AT_MOST = 3
 """Nodes or problems that a message spells out; the rest is counted."""
 
@@ -56,12 +60,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The world that was delivered, and what came of it: a verdict a node, and the edge's refused listeners."""
+    """The world that was delivered, and what came of it: a verdict a node, the edge's refused listeners, and what is
+    wrong with the edge itself."""
 
     world: World
     verdicts: Sequence[Verdict]
     edge_refusals: Mapping[str, str]
     edge_address: str
+    edge_trouble: str = ""
 
 
 def plan(observed: Observed, services: Iterable[Object], now: datetime) -> Plan:
@@ -92,15 +98,34 @@ def _service_actions(observed: Observed, obj: Object, view: Service, now: dateti
     generation = meta.generation(obj)
     outcome = service_outcome(observed, view)
     said = conditions.put(_conditions(obj), _condition(SERVICE_PROGRAMMED, outcome, generation), now)
-    taken = _taken_ports(observed, view)
-    known = conditions.find(obj, REACHABLE)
-    if taken or known is not None:
-        reachable = Outcome("PortTaken", taken) if taken else Outcome(PROGRAMMED, "node ports are served on the host")
+    reachable, known = _reachable(observed, view), conditions.find(obj, REACHABLE)
+    if reachable.reason != PROGRAMMED or known is not None:
         said = conditions.put(said, _condition(REACHABLE, reachable, generation), now)
     actions: list[Action] = [*status_change(core_v1.SERVICE, obj, {"conditions": said}, guarded=True)]
-    if taken and (known is None or known.get("message") != taken):
-        actions.append(Record(obj, "NodePortTaken", taken, "Warning"))
+    if reachable.reason == PORT_TAKEN and (known is None or known.get("message") != reachable.message):
+        actions.append(Record(obj, "NodePortTaken", reachable.message, "Warning"))
     return actions
+
+
+def _reachable(observed: Observed, view: Service) -> Outcome:
+    """Whether the host reaches the Service's node ports."""
+    if observed.edge_trouble and any(port.node_port for port in view.ports):
+        return Outcome(ENVOY_CRASHING, f"the host does not reach its node ports: {observed.edge_trouble}")
+    if taken := _taken_ports(observed, view):
+        return Outcome(PORT_TAKEN, taken)
+    return Outcome(PROGRAMMED, "node ports are served on the host")
+
+
+def node_actions(node: Object, crash_loop: str, now: datetime) -> tuple[Action, ...]:
+    """`crash_loop` says what is wrong with the node's Envoy when it ends again and again, and is empty otherwise."""
+    known = conditions.find(node, DATA_PLANE_READY)
+    if not crash_loop and known is None:
+        return ()
+    said = Condition(DATA_PLANE_READY, "True", "EnvoyRunning", "the node's Envoy runs")
+    if crash_loop:
+        said = Condition(DATA_PLANE_READY, "False", ENVOY_CRASHING, f"the node carries no traffic: {crash_loop}")
+    told = conditions.put(_conditions(node), said, now)
+    return status_change(core_v1.NODE, node, {"conditions": told}, guarded=True)
 
 
 def _conditions(obj: Object) -> list[Object]:

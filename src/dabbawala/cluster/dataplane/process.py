@@ -64,7 +64,7 @@ class Plane:
             self._reported = min(self._reported, self.keeper.crashes)
             return ""
         self._reported = self.keeper.crashes
-        return self.keeper.trouble if self.keeper.looping else ""
+        return self.keeper.crash_loop
 
     def release(self) -> None:
         """Stop keeping it; the process goes on."""

@@ -143,17 +143,21 @@ class ControlPlane:
             self._progress.say("failed", reason=str(forbidden))
             raise
         server.write_tokens(served, self._paths, [node.name for node in made], self._clock)
-        plane = self._data_plane(served, holder, runtime, chosen)
-        parts.create_task(plane.run(), name="data plane")
+        self._start_data_plane(parts, served, holder, runtime, chosen)
         for node in made:
             parts.create_task(nodes.keep(holder, node, self._paths, chosen, self._clock), name=node.name)
         monitoring = nodes.monitoring_process(made[0], self._paths)
         spawn = keeper.spawning(holder, monitoring)
         parts.create_task(keeper.keep(holder, monitoring.name, spawn, self._clock), name=monitoring.name)
 
-    def _data_plane(
-        self, served: server.Server, holder: HolderClient, runtime: Runtime, chosen: options.Options
-    ) -> DataPlane:
+    def _start_data_plane(
+        self,
+        parts: asyncio.TaskGroup,
+        served: server.Server,
+        holder: HolderClient,
+        runtime: Runtime,
+        chosen: options.Options,
+    ) -> None:
         client = served.app.client(User("system:dataplane", ("system:masters",)))
         recorder = EventRecorder(client, self._clock, component="dataplane")
         executor = Executor(client, recorder, field_manager="dataplane")
@@ -161,8 +165,16 @@ class ControlPlane:
             sockets={ObjectKey("default", "kubernetes"): str(self._paths.api_tls_socket)},
             reserved=frozenset({bootstrap.DNS_SERVICE_ADDRESS}),
         )
-        settings = Settings(self._paths.run, self._paths.logs, fixtures, edge_address=chosen.host_address)
-        return DataPlane(runtime.informers, executor, HolderSpawner(holder), self._clock, settings)
+        settings = Settings(
+            self._paths.run,
+            self._paths.logs,
+            fixtures,
+            edge_address=chosen.host_address,
+            egress={"host_ports": [port for port in chosen.host_ports if port]},
+        )
+        plane = DataPlane(runtime.informers, executor, HolderSpawner(holder), self._clock, settings)
+        parts.create_task(plane.run(), name="data plane")
+        parts.create_task(recorder.run(), name="data plane events")
 
     def _simulate(self, parts: asyncio.TaskGroup, client: Client, runtime: Runtime, count: int) -> None:
         simulated = simulated_kubelet.simulated_nodes(count)

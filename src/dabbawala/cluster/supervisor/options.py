@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from dabbawala.apimachinery import quantity
+
 NODES_MAX = 16
 PORT_MAX = 65_535
 SCRAPE_SECONDS = 15.0
@@ -21,7 +23,8 @@ class BadOptions(Exception):
 class Options:
     """`simulated_nodes` are further nodes whose pods run no process. `api_port` 0 takes a free one, then keeps it.
     `cpu` and `memory` are what each node offers, as quantities; empty offers the whole machine's on every node.
-    `without` names the capabilities that run elsewhere, as processes of their own, or not at all."""
+    `without` names the capabilities that run elsewhere, as processes of their own, or not at all. `host_ports` are the
+    ports of this machine that pods may reach; 0 stands for none, to take back what an earlier start allowed."""
 
     nodes: int = 1
     simulated_nodes: int = 0
@@ -31,6 +34,7 @@ class Options:
     cpu: str = ""
     memory: str = ""
     without: tuple[str, ...] = ()
+    host_ports: tuple[int, ...] = ()
 
     def check(self) -> None:
         if not 0 <= self.nodes <= NODES_MAX:
@@ -43,9 +47,22 @@ class Options:
             raise BadOptions("a cluster needs a node: --nodes or --simulated-nodes must be at least 1")
         if self.scrape_seconds < 0.1:
             raise BadOptions(f"--scrape-interval {self.scrape_seconds}: at least 0.1 s")
+        for port in self.host_ports:
+            if not 0 <= port <= PORT_MAX:
+                raise BadOptions(f"--host-port {port}: a port is from 1 to {PORT_MAX}; 0 allows none any more")
+        for flag, offered in (("--cpu", self.cpu), ("--memory", self.memory)):
+            if offered and not _is_amount(offered):
+                raise BadOptions(f"{flag} {offered}: a quantity above 0, like 2, 500m or 4Gi")
         for name in self.without:
             if name not in CAPABILITIES:
                 raise BadOptions(f"--without {name}: there is no such capability, only {', '.join(CAPABILITIES)}")
+
+
+def _is_amount(text: str) -> bool:
+    try:
+        return quantity.parse(text) > 0
+    except ValueError:
+        return False
 
 
 def write(options: Options, path: Path) -> None:
@@ -57,6 +74,7 @@ def read(path: Path) -> Options:
     known = {field.name for field in fields(Options)}
     try:
         found = {name: value for name, value in json.loads(path.read_text()).items() if name in known}
-        return Options(**{**found, "without": tuple(found.get("without") or ())})
+        lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
+        return Options(**{**found, **lists})
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BadOptions(f"{path}: {error}; delete the file to start with defaults, or use --fresh") from error

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 SOCKET_PATH_MAX = 107
+OTHERS = 0o077
 LONGEST_SOCKET = "nodes/node-1000/envoy-admin.sock"
 
 
@@ -86,13 +88,28 @@ class Paths:
 
     def make(self) -> None:
         """Create what is missing. Raises BadPath where the user may not."""
-        for folder in (self.data, self.run, self.pki, self.pki / "tokens", self.logs, self.volumes, self.images):
+        state = (self.data, self.pki, self.pki / "tokens", self.logs, self.volumes, self.images)
+        for folder in (*state, self.run.parent, self.run):
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:
                 raise BadPath(f"{folder}: {error.strerror}; choose another folder with --data-dir") from error
-        if self.run.stat().st_uid != os.getuid():
-            raise BadPath(f"{self.run} belongs to another user; set XDG_RUNTIME_DIR to a folder of your own")
+            self.refuse_foreign()
+        for folder in (self.run.parent, self.run, self.data):
+            if stat.S_IMODE(folder.stat().st_mode) & OTHERS:
+                folder.chmod(0o700)
+
+    def refuse_foreign(self) -> None:
+        """Raises BadPath when RUN is not the user's own. Its name can be foretold, and in /tmp anybody may have made it
+        first: the sockets and records in it would be that one's."""
+        for folder in (self.run.parent, self.run):
+            try:
+                found = folder.lstat()
+            except OSError:
+                return
+            if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+                why = f"{folder} is not a folder of your own: somebody else may have made it"
+                raise BadPath(f"{why}; set XDG_RUNTIME_DIR to one that is")
 
 
 def resolve(name: str, data_dir: Path | None, environment: dict[str, str]) -> Paths:
