@@ -111,6 +111,41 @@ async def test_a_sandbox_can_be_started_after_its_holder_was_killed(world: World
     assert await world.client.create_node("node-1", 1) == "10.42.1.1"
 
 
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"pid": 1}', None])
+async def test_a_sandbox_whose_record_is_damaged_is_found_by_its_door_and_can_be_ended(
+    busy: World, damage: str | None
+) -> None:
+    before = launch.recorded(busy.client.run_dir)
+    record = Path(busy.client.run_dir) / "holder.json"
+    if damage is None:
+        record.unlink()
+    else:
+        record.write_text(damage)
+    assert launch.recorded(busy.client.run_dir) == before
+    await HolderClient(busy.client.run_dir).start()
+    assert [pod.uid for pod in await busy.client.list_pods()] == ["pod"]
+    members = _members(_namespace(before[0]))
+    await busy.client.stop()
+    assert not any(_alive(Path(f"/proc/{pid}")) for pid in members | set(before))
+    assert sorted(os.listdir(busy.client.run_dir)) == ["holder.lock", "holder.log"]
+
+
+async def test_a_record_of_a_pid_that_is_another_process_by_now_ends_nobody(world: World) -> None:
+    await world.client.stop()
+    bystander = await asyncio.create_subprocess_exec("sleep", "600")
+    try:
+        record = {"pid": bystander.pid, "start_time": 1, "janitor": bystander.pid, "janitor_start_time": 1}
+        (Path(world.client.run_dir) / "holder.json").write_text(json.dumps(record))
+        (Path(world.client.run_dir) / "holder.sock").touch()
+        assert not world.client.running()
+        await world.client.start()
+        assert bystander.returncode is None
+        assert await world.client.create_node("node-1", 1) == "10.42.1.1"
+    finally:
+        bystander.kill()
+        await bystander.wait()
+
+
 async def test_two_sandboxes_live_side_by_side_with_the_same_addresses(world: World) -> None:
     with tempfile.TemporaryDirectory(prefix="dabba-") as directory:
         other = World(HolderClient(f"{directory}/run"), Path(directory))

@@ -75,7 +75,10 @@ class Relay:
             self._open -= 1
 
     async def _connect(self, writer: asyncio.StreamWriter) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        raw = writer.get_extra_info("socket").getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, 16)
+        try:
+            raw = writer.get_extra_info("socket").getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, 16)
+        except OSError:  # nobody was on the way out: the relay itself was called
+            return None
         port, packed = struct.unpack_from("!2xH4s", raw)
         target = allowed(self._policy(), socket.inet_ntoa(packed), port, is_local=is_own_address)
         if not target:

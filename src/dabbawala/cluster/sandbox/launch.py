@@ -13,6 +13,8 @@ import fcntl
 import json
 import os
 import signal
+import socket
+import struct
 from collections.abc import Callable
 
 from dabbawala.cluster.sandbox import holder, idmap, kernel, limits, loop, records
@@ -21,6 +23,8 @@ _NAMESPACES = (
     kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 )
 _LEFTOVERS = ("holder.sock", "holder.json", "cgroups.json")
+_DOOR_SECONDS = 2.0
+_RECORDED = (("pid", ""), ("janitor", "janitor_"))
 _LEFTOVER_DIRECTORIES = ("pods", "processes", "view", "scratch")
 
 
@@ -119,11 +123,16 @@ def _opener(run_dir: str, ask: int, allowed: int, served: int) -> Callable[[], i
 def start_time(pid: int) -> int:
     """When a process started, in clock ticks since boot: an identity together with its pid. 0 when it is gone."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
+        fields = _stat_fields(pid)
     except OSError:
         return 0
     return 0 if fields[0] in "ZX" else int(fields[19])
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """/proc/PID/stat from the state on."""
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()
 
 
 def clean(run_dir: str) -> None:
@@ -148,12 +157,34 @@ def _remove_directory(path: str) -> None:
 
 
 def recorded(run_dir: str) -> tuple[int, int]:
-    """The pids of the holder and of its janitor, 0 for each that does not run (any more)."""
+    """The pids of the holder and of its janitor, 0 for each that does not run (any more). Where the record is lost or
+    damaged, whoever answers at the door is asked."""
     try:
         with open(f"{run_dir}/holder.json") as file:
             record = json.load(file)
-    except (OSError, ValueError):
-        return 0, 0
-    holding = record["pid"] if start_time(record["pid"]) == record["start_time"] else 0
-    tending = record["janitor"] if start_time(record["janitor"]) == record["janitor_start_time"] else 0
+        pairs = [(int(record[name]), int(record[f"{prefix}start_time"])) for name, prefix in _RECORDED]
+    except (OSError, ValueError, KeyError, TypeError):
+        return _at_the_door(run_dir)
+    holding, tending = (pid if start_time(pid) == started else 0 for pid, started in pairs)
     return holding, tending
+
+
+def _at_the_door(run_dir: str) -> tuple[int, int]:
+    """The kernel knows who listens there, and who its parent is."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as trial:
+        trial.settimeout(_DOOR_SECONDS)
+        try:
+            trial.connect(f"{run_dir}/holder.sock")
+        except OSError:
+            return 0, 0
+        pid, uid, _ = struct.unpack("=iII", trial.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if not pid or uid != os.getuid():
+        return 0, 0
+    parent = int(_stat_fields(pid)[1])
+    return pid, parent if _command(parent) == "dabba-janitor" else 0
+
+
+def _command(pid: int) -> str:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as file:
+        return file.read().strip()
+    return ""
