@@ -171,3 +171,28 @@ def test_a_blue_green_rollout_rests() -> None:
     promote(show)
     show.play()
     assert show.turn() is False
+
+
+def test_an_abort_takes_the_users_back_even_while_somebody_has_paused() -> None:
+    show = healthy(rollout(blue_green(postPromotionAnalysis={"templates": [{"templateName": "rate"}]})),
+                   analysis_template("rate"))  # fmt: skip
+    update(show)
+    show.play(until=timedelta(minutes=1))
+    assert selector(show, "active") == hash_of(show, 2)
+    show.edit(spec={**show.rollout["spec"], "paused": True})
+    change_status(show, abort=True)
+    show.play(until=timedelta(minutes=2))
+    assert selector(show, "active") == hash_of(show, 1)
+
+
+def test_a_retry_after_a_full_promotion_was_aborted_is_judged_again() -> None:
+    show = healthy(rollout(blue_green(autoPromotionEnabled=False)))
+    update(show)
+    show.play()
+    change_status(show, promoteFull=True, abort=True)
+    show.play(until=timedelta(minutes=1))
+    assert selector(show, "active") == hash_of(show, 1)
+    change_status(show, abort=False)
+    show.play()
+    assert phase(show) == ("Paused", "BlueGreenPause")
+    assert selector(show, "active") == hash_of(show, 1)

@@ -13,7 +13,18 @@ from dabbawala.reconcile.plan import Evict, Patch
 from dabbawala.rollout import identity, plan
 from dabbawala.rollout.observed import Observed
 from dabbawala.rollout.rehearsal import START, Rehearsal
-from tests.rollout.given import analysis_template, blue_green, canary, healthy, phase, pods, rollout, template, update
+from tests.rollout.given import (
+    analysis_template,
+    blue_green,
+    canary,
+    change_status,
+    healthy,
+    phase,
+    pods,
+    rollout,
+    template,
+    update,
+)
 
 
 def pods_of(show: Rehearsal, *, created: str) -> tuple[Object, ...]:
@@ -25,7 +36,7 @@ def pods_of(show: Rehearsal, *, created: str) -> tuple[Object, ...]:
                 "labels": dict(replica_set["spec"]["template"]["metadata"]["labels"]),
                 "ownerReferences": [meta.owner_reference(replica_set)],
             }  # fmt: skip
-            found.append({"metadata": metadata})
+            found.append({"metadata": metadata, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
     return tuple(found)
 
 
@@ -44,6 +55,43 @@ def test_a_restart_evicts_a_few_old_pods_at_a_time_and_notes_when_all_are_young(
     assert [blocker.reason for blocker in draft.blockers] == ["Restarting"]
     young = pods_of(show, created=at)
     assert decided(show, pods=young).status["restartedAt"] == at
+
+
+def evicted(draft: plan.Draft) -> list[str]:
+    return [action.key.name for action in draft.actions if isinstance(action, Evict)]
+
+
+def test_a_restart_believes_the_pods_when_their_set_has_not_heard_of_the_last_eviction() -> None:
+    show = healthy(rollout(canary(maxUnavailable=2)))
+    show.stage.now += timedelta(hours=1)
+    show.edit(spec={**show.rollout["spec"], "restartAt": clock.format_time(show.stage.now)})
+    old = pods_of(show, created=clock.format_time(START))
+    assert len(evicted(decided(show, pods=old[1:]))) == 1
+    assert evicted(decided(show, pods=old[2:])) == []
+
+
+def test_a_restart_takes_pods_that_serve_nobody_at_once() -> None:
+    show = healthy(rollout(canary(maxUnavailable=0, maxSurge=1)))
+    show.stage.now += timedelta(hours=1)
+    show.edit(spec={**show.rollout["spec"], "restartAt": clock.format_time(show.stage.now)})
+    old = pods_of(show, created=clock.format_time(START))
+    broken = {**old[3], "status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+    assert evicted(decided(show, pods=(*old[:3], broken, *old[4:]))) == [old[3]["metadata"]["name"]]
+
+
+def test_nothing_waits_for_evictions_that_a_budget_refuses() -> None:
+    show = healthy(rollout(canary({"setWeight": 20}, {"pause": {}}, maxUnavailable=2)))
+    update(show)
+    show.play(until=timedelta(minutes=5))
+    at = clock.format_time(show.stage.now + timedelta(hours=1))
+    show.stage.now += timedelta(hours=1)
+    show.edit(spec={**show.rollout["spec"], "restartAt": at})
+    change_status(show, abort=True)
+    draft = decided(show, pods=pods_of(show, created=clock.format_time(START)))
+    made = [type(action) for action in draft.finish().actions]
+    assert made.count(Evict) == 2
+    assert made[-2:] == [Evict, Evict]
+    assert Patch in made
 
 
 def test_a_restart_in_the_future_waits_for_its_time() -> None:

@@ -39,12 +39,13 @@ def _owner_name(endpoint: Object) -> str:
     return str((endpoint.get("targetRef") or {}).get("name", "")).rpartition("-")[0]
 
 
-def service_blocker(world: Observed, service: Object, item: Set, need: int) -> Blocker | None:
-    """Why the Service does not yet send its traffic to the set; None when it does, with `need` ready endpoints."""
+def service_blocker(world: Observed, service: Object, item: Set, need: int, *, retreat: bool = False) -> Blocker | None:
+    """Why the Service does not yet send its traffic to the set; None when it does, with `need` ready endpoints. A
+    `retreat` to where traffic came from does not wait for a node that lags behind."""
     name = meta.name(service)
     if selector_hash(service) != item.hash:
         return Blocker("ServiceNotSwitched", f"Service {name} does not select ReplicaSet {item.name} yet")
-    pending = unprogrammed(service)
+    pending = unprogrammed(service, retreat=retreat)
     if pending is not None:
         return pending
     found = ready_endpoints(world, name, item)
@@ -54,19 +55,19 @@ def service_blocker(world: Observed, service: Object, item: Set, need: int) -> B
     return None
 
 
-def unprogrammed(service: Object) -> Blocker | None:
+def unprogrammed(service: Object, *, retreat: bool = False) -> Blocker | None:
     """Why the data plane does not run this generation of the Service; None when it does or nobody reports it."""
     found = conditions.find(service, keys.SERVICE_PROGRAMMED)
     if found is None:
         return None
-    return _condition_blocker("Service", service, found)
+    return _condition_blocker("Service", service, found, retreat=retreat)
 
 
-def route_blocker(route: Object, rollout: Object, now: datetime) -> Blocker | None:
+def route_blocker(route: Object, rollout: Object, now: datetime, *, retreat: bool = False) -> Blocker | None:
     """Why this generation of a VirtualService or DestinationRule does not hold yet; None when it does."""
     found = conditions.find(route, keys.PROGRAMMED)
     if found is not None:
-        return _condition_blocker(str(route.get("kind", "VirtualService")), route, found)
+        return _condition_blocker(str(route.get("kind", "VirtualService")), route, found, retreat=retreat)
     written = meta.annotations(route).get(keys.ROUTE_CHANGED_AT)
     if not written:
         return None
@@ -85,12 +86,12 @@ def propagation_delay(rollout: Object) -> timedelta:
         return timedelta(seconds=PROPAGATION_SECONDS)
 
 
-def _condition_blocker(kind: str, obj: Object, condition: Object) -> Blocker | None:
+def _condition_blocker(kind: str, obj: Object, condition: Object, *, retreat: bool) -> Blocker | None:
     seen = int(condition.get("observedGeneration") or (obj.get("status") or {}).get("observedGeneration") or 0)
     if seen < meta.generation(obj):
         text = f"{kind} {meta.name(obj)}: the data plane runs generation {seen} of {meta.generation(obj)}"
         return Blocker("NotProgrammed", text)
-    if condition.get("status") != "True":
+    if condition.get("status") != "True" and not retreat:
         why = condition.get("message") or "no reason given"
         text = f"{kind} {meta.name(obj)} is not accepted by the data plane: {why}"
         return Blocker("NotProgrammed", text)

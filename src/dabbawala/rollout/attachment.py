@@ -93,10 +93,11 @@ def point_subset(draft: Draft, role: str, target: Set) -> None:
 
 
 def attached(situation: Situation, role: str, target: Set, need: int) -> Blocker | None:
-    """Why traffic sent to the side in `role` would not reach `need` ready pods of the set; None when it would."""
-    key = traffic.destination_rule(situation.rollout)
+    """Why traffic sent to the side in `role` would not reach `need` ready pods of the set; None when it would. The
+    stable side is where traffic came from: what leads there is not held up by a node that lags behind."""
+    key, retreat = traffic.destination_rule(situation.rollout), role == "stable"
     if key is not None:
-        blocker = _subset_blocker(situation, role, target)
+        blocker = _subset_blocker(situation, role, target, retreat=retreat)
         if blocker is not None:
             return blocker
     service = service_named(situation, role)
@@ -104,10 +105,10 @@ def attached(situation: Situation, role: str, target: Set, need: int) -> Blocker
         if target.ready >= need:
             return None
         return Blocker("PodsNotReady", f"ReplicaSet {target.name} has {target.ready} of {need} ready pods")
-    return acceptance.service_blocker(situation.world, service, target, need)
+    return acceptance.service_blocker(situation.world, service, target, need, retreat=retreat)
 
 
-def _subset_blocker(situation: Situation, role: str, target: Set) -> Blocker | None:
+def _subset_blocker(situation: Situation, role: str, target: Set, *, retreat: bool) -> Blocker | None:
     key = traffic.destination_rule(situation.rollout)
     rule = situation.world.destination_rules.get(key) if key is not None else None
     if rule is None:
@@ -116,7 +117,7 @@ def _subset_blocker(situation: Situation, role: str, target: Set) -> Blocker | N
     subset = who.canary_subset if role == "canary" else who.stable_subset
     if subset and traffic.subset_hash(rule, subset) != target.hash:
         return Blocker("SubsetNotSwitched", f"subset {subset} does not select ReplicaSet {target.name} yet")
-    return acceptance.route_blocker(rule, situation.rollout, situation.now)
+    return acceptance.route_blocker(rule, situation.rollout, situation.now, retreat=retreat)
 
 
 def referenced(situation: Situation, item: Set) -> Blocker | None:

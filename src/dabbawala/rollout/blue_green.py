@@ -36,7 +36,8 @@ def run(draft: Draft) -> None:
     scale(draft)
     if not spec.is_paused(draft.situation.rollout):
         _pause(draft)
-        _active_door(draft)
+    if not spec.is_paused(draft.situation.rollout) or state.is_aborted(draft.situation.rollout):
+        _active_door(draft)  # an abort takes the users back, whoever has paused
     _remember_doors(draft)
     analysis_runs.blue_green(draft)
     _checkpoint(draft)
@@ -220,11 +221,11 @@ def _active_door(draft: Draft) -> None:
     """To the new set when every check passes; back to the stable one after an abort."""
     situation = draft.situation
     rollout, sets = situation.rollout, situation.sets
-    if pauses.is_inconclusive(draft) or sets.new is None:
-        return
     if state.is_aborted(rollout):
         if sets.stable is not None:
             attachment.point(draft, "active", sets.stable, full=1)
+        return
+    if pauses.is_inconclusive(draft) or sets.new is None:
         return
     service = service_named(situation, "active")
     if service is None or selector_hash(service) == sets.new.hash:

@@ -15,7 +15,7 @@ from dabbawala.api import apps_v1, argoproj_v1alpha1
 from dabbawala.apimachinery import clock, meta
 from dabbawala.apimachinery import patch as patching
 from dabbawala.apimachinery.meta import Object
-from dabbawala.reconcile.plan import Action, Patch, Plan, Record, patch_status
+from dabbawala.reconcile.plan import Action, Evict, Patch, Plan, Record, patch_status
 from dabbawala.rollout import keys, reasons, spec
 from dabbawala.rollout.observed import Situation
 from dabbawala.rollout.sets import Set
@@ -100,17 +100,19 @@ class Draft:
         return "" if again else meta.resource_version(item.object)
 
     def finish(self) -> Plan:
-        """The plan: actions, then the status, then the events that tell of it. A pass that writes the Rollout itself
+        """The plan: actions, then the status, then the events that tell of it; evictions come last, for a disruption
+        budget may refuse them for hours, and nothing else may wait for that. A pass that writes the Rollout itself
         leaves the status to the next one: the status is written only over the Rollout that was read."""
         rollout = self.situation.rollout
         changed = patching.create_merge_patch(rollout.get("status") or {}, self.status)
-        actions: Sequence[Action] = self.actions
+        evictions = [action for action in self.actions if isinstance(action, Evict)]
+        actions: Sequence[Action] = [action for action in self.actions if not isinstance(action, Evict)]
         if changed and not any(_writes_rollout(action) for action in actions):
             write = patch_status(
                 argoproj_v1alpha1.ROLLOUT, meta.key(rollout), changed, resource_version=meta.resource_version(rollout)
             )
-            actions = (*_before_events(self.actions), write, *_events(self.actions))
-        return Plan(tuple(actions), self._requeue())
+            actions = (*_before_events(actions), write, *_events(actions))
+        return Plan((*actions, *evictions), self._requeue())
 
     def _requeue(self) -> timedelta | None:
         if not self._looks:

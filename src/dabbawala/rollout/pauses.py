@@ -75,6 +75,7 @@ def settle(draft: Draft) -> None:
         draft.status.pop("abort", None)
         draft.status.pop("abortedAt", None)
     elif state.is_aborted(rollout):
+        draft.status.pop("promoteFull", None)  # or a retry would skip all that it is made for
         draft.status.setdefault("abortedAt", clock.format_time(draft.situation.now))
         back_to_start(draft)
         clear(draft)

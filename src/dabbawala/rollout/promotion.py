@@ -54,11 +54,13 @@ def blue_green_reason(draft: Draft) -> str:
         return ""
     if not state.stable_hash(rollout):
         return "Initial deploy"
+    if draft.status.get("abort"):
+        return ""
     if state.promotes_fully(rollout):
         return "Full promotion requested"
     if is_fast_rollback(situation):
         return "Rollback to a ReplicaSet within its scale-down delay or window"
-    if draft.status.get("abort") or not _post_analysis_passed(draft):
+    if not _post_analysis_passed(draft):
         return ""
     return "Completed blue-green update"
 

@@ -28,7 +28,8 @@ def pending(rollout: Object, now: datetime) -> datetime | None:
 
 
 def run(draft: Draft) -> None:
-    """Evict as many as may be unavailable, in the order stable, new, others; note when all are done."""
+    """Evict as many as may be unavailable, in the order stable, new, others; note when all are done. Pods that serve
+    nobody are evicted at once: nobody misses them, and they may be why somebody restarts."""
     rollout, now = draft.situation.rollout, draft.situation.now
     wanted = rollout["spec"].get("restartAt")
     if wanted and clock.parse_time(wanted) > now:
@@ -40,21 +41,31 @@ def run(draft: Draft) -> None:
     if not old:
         draft.status["restartedAt"] = wanted
         return
-    leaving = [pod for pod in old if meta.is_deleting(pod)]
     _, unavailable = spec.surge_and_unavailable(rollout)
-    missing = sum(max(0, item.spec - item.available) for item in draft.situation.sets.all)
-    budget = max(unavailable, 1) - max(len(leaving), missing)
-    for pod in [pod for pod in old if not meta.is_deleting(pod)][: max(budget, 0)]:
+    missing = sum(max(0, item.spec - _serving(draft, item)) for item in draft.situation.sets.all)
+    staying = [pod for pod in old if not meta.is_deleting(pod)]
+    idle = [pod for pod in staying if not pods.is_ready(pod)]
+    busy = [pod for pod in staying if pods.is_ready(pod)]
+    for pod in (*idle, *busy[: max(0, max(unavailable, 1) - missing)]):
         draft.act(Evict(meta.key(pod)))
     draft.block("Restarting", f"{len(old)} pods are older than {wanted}", now + RETRY)
 
 
+def _serving(draft: Draft, item: Set) -> int:
+    """Pods of the set that are available, by its status and by the pods themselves: either may be heard of later."""
+    ready = sum(pods.is_ready(pod) and pods.is_active(pod) for pod in _of(draft, item))
+    return min(item.available, ready)
+
+
+def _of(draft: Draft, item: Set) -> list[Object]:
+    uid = meta.uid(item.object)
+    return [pod for pod in draft.situation.world.pods if (meta.controller_of(pod) or {}).get("uid") == uid]
+
+
 def _older(draft: Draft, item: Set, moment: datetime) -> list[Object]:
     found = []
-    for pod in draft.situation.world.pods:
-        owner = meta.controller_of(pod)
+    for pod in _of(draft, item):
         created = meta.metadata(pod).get("creationTimestamp")
-        ours = owner is not None and owner.get("uid") == meta.uid(item.object) and not pods.is_finished(pod)
-        if ours and created and clock.parse_time(str(created)) < moment:
+        if created and not pods.is_finished(pod) and clock.parse_time(str(created)) < moment:
             found.append(pod)
     return sorted(found, key=lambda pod: (str(meta.metadata(pod).get("creationTimestamp")), meta.name(pod)))
