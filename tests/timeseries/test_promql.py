@@ -144,3 +144,46 @@ def test_what_is_older_than_the_retention_is_forgotten_with_its_series() -> None
 def test_a_range_query_with_too_many_points_is_refused() -> None:
     with pytest.raises(QueryError, match="11000 points"):
         engine.query_range(Samples(), "x", 0, 12_000_000, 1000)
+
+
+def test_the_oldest_samples_go_when_there_are_too_many_however_young_they_are() -> None:
+    store = Samples(samples_max=100)
+    for index in range(100):
+        for name in ("a", "b", "c"):
+            store.append(labels.make({"__name__": name}), index * 1000, float(index))
+    store.trim(100_000)
+    left = [series.times for series in store]
+    assert 60 < sum(map(len, left)) <= 100
+    assert {times[-1] for times in left} == {99_000}
+
+
+def test_a_query_that_reads_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "SAMPLES_MAX", 1000)
+    store = counter(*range(11))
+    assert value_of(store, "max_over_time(x[10m:1m])", 10 * MINUTE) == 10
+    with pytest.raises(QueryError, match="reads more than 1000 samples"):
+        engine.query(store, "max_over_time(vector(1)[10m:100ms])", 10 * MINUTE)
+    with pytest.raises(QueryError, match="reads more than 1000 samples"):
+        engine.query_range(store, "sum_over_time(x[10m])", 0, 20 * MINUTE, 1000)
+
+
+def test_a_query_ends_when_nobody_waits_for_it_any_more() -> None:
+    asked = 0
+
+    def stopped() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 5
+
+    with pytest.raises(QueryError, match="stopped"):
+        engine.query(counter(1.0), "max_over_time(x[1d:1ms])", MINUTE, stopped)
+    assert asked == 6
+
+
+def test_divisions_by_nothing_are_not_numbers() -> None:
+    empty_first = {"0.1": 0.0, "1": 5.0, "+Inf": 5.0}
+    assert math.isnan(bucket_quantile(0.0, [(float(bound), count) for bound, count in empty_first.items()]))
+    rounded = value_of(counter(1.5), "round(x, 0)", 0)
+    assert rounded is not None
+    assert math.isnan(rounded)
+    assert value_of(counter(1.5e308), "round(x, 1e-9)", 0) == 1.5e308

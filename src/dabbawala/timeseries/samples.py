@@ -19,6 +19,9 @@ from dabbawala.timeseries.labels import NAME, Labels, Matcher, get
 STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 SERIES_MAX = 200_000
 RETENTION_MS = 6 * 3600 * 1000
+SAMPLES_MAX = 20_000_000
+"""Samples of all series, 16 bytes each. Beyond it the oldest go first, so the past that is kept gets shorter."""
+
 TRIM_AT = 64
 
 
@@ -58,9 +61,10 @@ class Series:
         value = self.values[index]
         return None if math.isnan(value) and is_stale(value) else (self.times[index], value)
 
-    def trim(self, before_ms: int) -> None:
+    def trim(self, before_ms: int, *, at_least: int = TRIM_AT) -> None:
+        """Forget what is older, when that is `at_least` so many samples or all."""
         old = bisect_left(self.times, before_ms)
-        if old >= TRIM_AT or old == len(self.times):
+        if old >= at_least or old == len(self.times):
             del self.times[:old]
             del self.values[:old]
 
@@ -68,8 +72,11 @@ class Series:
 class Samples:
     """All series, found by metric name first."""
 
-    def __init__(self, *, series_max: int = SERIES_MAX, retention_ms: int = RETENTION_MS) -> None:
+    def __init__(
+        self, *, series_max: int = SERIES_MAX, samples_max: int = SAMPLES_MAX, retention_ms: int = RETENTION_MS
+    ) -> None:
         self.series_max = series_max
+        self.samples_max = samples_max
         self.retention_ms = retention_ms
         self._series: dict[Labels, Series] = {}
         self._by_name: dict[str, dict[Labels, Series]] = {}
@@ -103,9 +110,24 @@ class Samples:
         return iter(list(self._series.values()))
 
     def trim(self, now_ms: int) -> None:
-        """Forget what is older than the retention, and series with nothing left."""
-        for labels, series in list(self._series.items()):
-            series.trim(now_ms - self.retention_ms)
-            if not series.times:
-                del self._series[labels]
-                del self._by_name[get(labels, NAME)][labels]
+        """Forget what is older than the retention, or too much, and series with nothing left."""
+        before, at_least = now_ms - self.retention_ms, TRIM_AT
+        while True:
+            for labels, series in list(self._series.items()):
+                series.trim(before, at_least=at_least)
+                if not series.times:
+                    self._forget(labels)
+            if self._count() <= self.samples_max or before >= now_ms:
+                return
+            oldest = min(series.times[0] for series in self._series.values())
+            before, at_least = max(before, oldest) + max((now_ms - max(before, oldest)) // 10, 1), 1
+
+    def _count(self) -> int:
+        return sum(len(series.times) for series in self._series.values())
+
+    def _forget(self, labels: Labels) -> None:
+        del self._series[labels]
+        named = self._by_name[get(labels, NAME)]
+        del named[labels]
+        if not named:
+            del self._by_name[get(labels, NAME)]

@@ -197,3 +197,21 @@ def test_without_a_port_every_declared_one_is_scraped_and_an_ended_pod_is_not() 
     assert [target.url for target in of_pods([asking])] == ["http://10.42.1.7:8080/metrics"]
     asking["status"]["phase"] = "Succeeded"
     assert of_pods([asking]) == []
+
+
+async def test_a_target_beyond_the_bound_says_so_and_is_scraped_again_when_there_is_room(
+    shop: Shop, prometheus: Prometheus
+) -> None:
+    samples = prometheus.scraper.samples
+    samples.series_max = 1
+    prometheus.scraper.set_targets([target(shop)])
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while "series are kept" not in (await prometheus.ask("targets"))["data"]["activeTargets"][0]["lastError"]:
+            await asyncio.sleep(0.02)
+    samples.series_max = 100
+    await prometheus.until("up", lambda found: found == [1.0])
+
+
+async def test_a_time_that_is_no_number_is_a_bad_parameter(prometheus: Prometheus) -> None:
+    for text in ("inf", "nan"):
+        assert (await prometheus.ask("query", query="1", time=text))["errorType"] == "bad_data"

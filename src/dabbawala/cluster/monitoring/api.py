@@ -7,6 +7,7 @@ Queries run in the worker thread; the event loop stays free.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from datetime import datetime
@@ -24,7 +25,9 @@ from dabbawala.timeseries.promql import engine
 from dabbawala.timeseries.promql.values import Element, QueryError, Range, Value, format_value
 from dabbawala.timeseries.samples import Samples, Series
 
-QUERY_SECONDS_MAX = 120.0
+QUERY_SECONDS_MAX = 30.0
+"""A query that takes longer is stopped: while one is computed, nothing that was scraped is stored."""
+
 Answer = TypeVar("Answer")
 Parameters = Mapping[str, str]
 
@@ -63,11 +66,19 @@ class PrometheusAPI:
         computing = asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
         return await asyncio.wait_for(computing, QUERY_SECONDS_MAX)
 
+    async def _evaluate(self, work: Callable[..., Answer], *arguments: object) -> Answer:
+        """Compute a query; its evaluation ends when nobody waits for it any more."""
+        over = threading.Event()
+        try:
+            return await self._compute(work, self._samples, *arguments, over.is_set)
+        finally:
+            over.set()
+
     async def query(self, request: web.Request) -> web.Response:
         asked = await _parameters(request)
         now = self._clock.now()
         at = _time(asked, "time", now)
-        value = await self._compute(engine.query, self._samples, _needed(asked, "query"), at)
+        value = await self._evaluate(engine.query, _needed(asked, "query"), at)
         return _success(_result(value, at))
 
     async def query_range(self, request: web.Request) -> web.Response:
@@ -75,7 +86,7 @@ class PrometheusAPI:
         start, end = _time(asked, "start"), _time(asked, "end")
         step = _duration_ms(_needed(asked, "step"))
         query = _needed(asked, "query")
-        windows = await self._compute(engine.query_range, self._samples, query, start, end, step)
+        windows = await self._evaluate(engine.query_range, query, start, end, step)
         return _success({"resultType": "matrix", "result": [_window(window) for window in windows]})
 
     async def series(self, request: web.Request) -> web.Response:
@@ -140,7 +151,7 @@ def _time(asked: Parameters, name: str, default: datetime | None = None) -> int:
     text = _needed(asked, name)
     try:
         return round(float(text) * 1000)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     try:
         return round(clock.parse_time(text).timestamp() * 1000)
@@ -151,7 +162,7 @@ def _time(asked: Parameters, name: str, default: datetime | None = None) -> int:
 def _duration_ms(text: str) -> int:
     try:
         return round(float(text) * 1000)
-    except ValueError:
+    except (ValueError, OverflowError):
         return engine.duration_ms(text)
 
 

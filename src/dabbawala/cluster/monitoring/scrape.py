@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 
@@ -125,20 +126,22 @@ class Scraper:
                 known.last_error = str(error)
         if self._derive and known.target.socket:
             found.extend(self._derive(found))
-        try:
-            self._append(known, found, now_ms)
-        except TooManySeries as error:
-            known.last_error = str(error)
-            log.warning("%s: %s", known.target.url, error)
-        self._report(known, len(found), now_ms)
+        for keep in (partial(self._append, known, found), partial(self._report, known, len(found))):
+            try:
+                keep(now_ms)
+            except TooManySeries as error:
+                known.last_error = str(error)
+                log.warning("%s: %s", known.target.url, error)
 
     def _append(self, known: Scraped, found: list[exposition.Sample], now_ms: int) -> None:
         before, present = known.series, set()
-        for sample in found:
-            series = merged(known.target, dict(sample.labels))
-            present.add(series)
-            self.samples.append(series, sample.timestamp_ms or now_ms, sample.value)
-        known.series = frozenset(present)
+        try:
+            for sample in found:
+                series = merged(known.target, dict(sample.labels))
+                self.samples.append(series, sample.timestamp_ms or now_ms, sample.value)
+                present.add(series)
+        finally:
+            known.series = frozenset(present)
         for series in before - known.series:
             self.samples.append(series, now_ms, STALE)
 

@@ -7,7 +7,7 @@ search. Source of the rules: Prometheus 3 (ranges and look-back are left-open an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -22,6 +22,17 @@ from dabbawala.timeseries.samples import Samples, Series
 LOOK_BACK_MS = 5 * 60 * 1000
 DEFAULT_STEP_MS = 60 * 1000
 POINTS_MAX = 11_000
+SAMPLES_MAX = 50_000_000
+"""Samples that one query may read, every read counted (Prometheus: query.max-samples)."""
+
+Stopped = Callable[[], bool]
+"""Asked again and again while a query is evaluated: true when nobody waits for it any more."""
+
+
+def never() -> bool:
+    return False
+
+
 KEEP_LABELS = frozenset({"sort", "sort_desc", "sort_by_label", "sort_by_label_desc", "label_replace", "label_join"})
 
 
@@ -40,7 +51,9 @@ class Evaluation:
     samples: Samples
     start_ms: int
     end_ms: int
+    stopped: Stopped = never
     default_step_ms: int = DEFAULT_STEP_MS
+    _read: int = 0
     _selected: dict[int, list[Series]] = field(default_factory=dict)
 
     def at(self, node: Any, now_ms: int) -> Value:
@@ -66,6 +79,14 @@ class Evaluation:
             case parser.Call():
                 return self._call(node, now_ms)
         raise QueryError(f"{type(node).__name__} is not supported here")
+
+    def _count(self, read: int) -> None:
+        """What was read so far. Raises QueryError when it is too much, or when the query was stopped."""
+        self._read += read
+        if self._read > SAMPLES_MAX:
+            raise QueryError(f"query reads more than {SAMPLES_MAX} samples; select less, or use a larger step")
+        if self.stopped():
+            raise QueryError("query was stopped")
 
     def _negated(self, node: Any, now_ms: int) -> Value:
         value = self.at(node.expr, now_ms)
@@ -93,14 +114,21 @@ class Evaluation:
 
     def _vector(self, node: Any, now_ms: int) -> Vector:
         moment = self._moment(node, now_ms)
-        found = ((series.labels, series.latest(moment, LOOK_BACK_MS)) for series in self._series(node))
+        selected = self._series(node)
+        self._count(len(selected) + 1)
+        found = ((series.labels, series.latest(moment, LOOK_BACK_MS)) for series in selected)
         return [Element(name, sample[1], sample[0]) for name, sample in found if sample is not None]
 
     def _matrix(self, node: Any, now_ms: int) -> Matrix:
         end = self._moment(node.vector_selector, now_ms)
         start = end - _milliseconds(node.range)
-        windows = (Range(s.labels, s.between(start, end), start, end) for s in self._series(node.vector_selector))
-        return [window for window in windows if window.samples]
+        windows: Matrix = []
+        for series in self._series(node.vector_selector):
+            samples = series.between(start, end)
+            self._count(len(samples) + 1)
+            if samples:
+                windows.append(Range(series.labels, samples, start, end))
+        return windows
 
     def _subquery(self, node: Any, now_ms: int) -> Matrix:
         end = self._moment(node, now_ms)
@@ -110,6 +138,7 @@ class Evaluation:
         for time_ms in range((start // step + 1) * step, end + 1, step):
             value = self.at(node.expr, time_ms)
             elements: Any = [Element((), value, time_ms)] if isinstance(value, float) else value
+            self._count(len(elements) + 1)
             for e in elements:
                 points.setdefault(e.labels, []).append((time_ms, e.value))
         return [Range(name, samples, start, end) for name, samples in points.items()]
@@ -258,10 +287,10 @@ def _absent_labels(node: Any) -> labels.Labels:
     return labels.make((m.name, m.value) for m in matchers if m.op == "=" and names.count(m.name) == 1)
 
 
-def query(samples: Samples, text: str, now_ms: int) -> Value:
+def query(samples: Samples, text: str, now_ms: int, stopped: Stopped = never) -> Value:
     """An instant query. Raises QueryError."""
     node = parse(text)
-    value = Evaluation(samples, now_ms, now_ms).at(node, now_ms)
+    value = Evaluation(samples, now_ms, now_ms, stopped).at(node, now_ms)
     return instant.distinct(value, "result") if isinstance(node, parser.BinaryExpr) and _is_vector(value) else value  # type: ignore[arg-type]
 
 
@@ -273,7 +302,9 @@ def steps(start_ms: int, end_ms: int, step_ms: int) -> Iterator[int]:
     return iter(range(start_ms, end_ms + 1, step_ms))
 
 
-def query_range(samples: Samples, text: str, start_ms: int, end_ms: int, step_ms: int) -> Sequence[Range]:
+def query_range(
+    samples: Samples, text: str, start_ms: int, end_ms: int, step_ms: int, stopped: Stopped = never
+) -> Sequence[Range]:
     """An instant query at each step; a series without points is left out. Raises QueryError."""
     if step_ms <= 0:
         raise QueryError('invalid parameter "step": zero or negative query resolution step widths are not accepted')
@@ -282,7 +313,7 @@ def query_range(samples: Samples, text: str, start_ms: int, end_ms: int, step_ms
     if (end_ms - start_ms) // step_ms > POINTS_MAX:
         raise QueryError(f"exceeded maximum resolution of {POINTS_MAX} points per timeseries; use a larger step")
     node = parse(text)
-    evaluation = Evaluation(samples, start_ms, end_ms)
+    evaluation = Evaluation(samples, start_ms, end_ms, stopped)
     points: dict[labels.Labels, list[tuple[int, float]]] = {}
     for time_ms in steps(start_ms, end_ms, step_ms):
         value = evaluation.at(node, time_ms)

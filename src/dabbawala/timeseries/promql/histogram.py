@@ -43,7 +43,9 @@ def bucket_quantile(fraction: float, buckets: Iterable[Bucket]) -> float:
 def _inside(ordered: list[Bucket], index: int, rank: float) -> float:
     end, count = ordered[index]
     if index == 0:
-        return end if end <= 0 else end * (rank / count)
+        if end <= 0:
+            return end
+        return end * (rank / count) if count else math.nan
     start, before = ordered[index - 1]
     return start + (end - start) * ((rank - before) / (count - before))
 

@@ -48,8 +48,15 @@ def _sign(value: float) -> float:
 
 def round_to(vector: Vector, nearest: float = 1.0) -> Vector:
     """Half up. Source: Prometheus funcRound, which inverts to keep precision."""
+    if nearest == 0:
+        return mapped(lambda _: math.nan, vector)
     inverse = 1.0 / nearest
-    return mapped(lambda v: math.floor(v * inverse + 0.5) / inverse if math.isfinite(v) else v, vector)
+
+    def rounded(value: float) -> float:
+        scaled = value * inverse + 0.5
+        return math.floor(scaled) / inverse if math.isfinite(scaled) else value
+
+    return mapped(rounded, vector)
 
 
 def clamp(vector: Vector, low: float, high: float) -> Vector:
