@@ -25,6 +25,7 @@ from dabbawala.api import apps_v1, argoproj_v1alpha1
 from dabbawala.apimachinery.clock import Clock, SystemClock
 from dabbawala.client.client import Client
 from dabbawala.client.dialer import Dialer
+from dabbawala.cluster.controllers.clusterrole.controller import ClusterRoleController
 from dabbawala.cluster.controllers.daemonset.controller import DaemonSetController
 from dabbawala.cluster.controllers.deployment.controller import DeploymentController
 from dabbawala.cluster.controllers.disruption.controller import DisruptionController
@@ -69,6 +70,7 @@ def controllers(around: Surroundings) -> Sequence[Controller]:
     return (
         NamespaceController(around.client),
         ServiceAccountController(around.root_ca),
+        ClusterRoleController(),
         NodeLifecycleController(around.clock.now()),
         DeploymentController(),
         ReplicaSetController(),

@@ -1,10 +1,12 @@
-"""Defaults and validation of roles and bindings. Source: pkg/apis/rbac."""
+"""Defaults and validation of roles and bindings, and what a ClusterRole gathers. Source: pkg/apis/rbac."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dabbawala.api import field_checks as check
 from dabbawala.api.field_checks import Errors
-from dabbawala.apimachinery import status
+from dabbawala.apimachinery import meta, selectors, status
 from dabbawala.apimachinery.meta import Object
 
 GROUP = "rbac.authorization.k8s.io"
@@ -88,3 +90,20 @@ def _subject(subject: Object, path: str, namespaced: bool) -> Errors:
             yield status.not_supported(f"{path}.apiGroup", group, (GROUP,))
     else:
         yield status.not_supported(f"{path}.kind", kind, ("Group", "ServiceAccount", "User"))
+
+
+def gathers(role: Object, other: Object) -> bool:
+    """Whether an aggregated ClusterRole takes in the rules of another one."""
+    wanted: Object = role.get("aggregationRule") or {}
+    chosen = (selectors.from_label_selector(item) for item in wanted.get("clusterRoleSelectors") or ())
+    return meta.name(other) != meta.name(role) and any(item.matches(meta.labels(other)) for item in chosen)
+
+
+def aggregated(role: Object, cluster_roles: Iterable[Object]) -> list[Object] | None:
+    """The rules that an aggregation rule gathers, in order of the roles' names; None where there is no such rule."""
+    if role.get("aggregationRule") is None:
+        return None
+    found: list[Object] = []
+    for other in sorted((item for item in cluster_roles if gathers(role, item)), key=meta.name):
+        found += [rule for rule in other.get("rules") or () if rule not in found]
+    return found

@@ -132,6 +132,28 @@ async def test_a_changed_schema_holds_from_then_on(server: APIServer) -> None:
     assert found["spec"]["total"] == 9
 
 
+async def test_a_default_that_is_added_later_shows_on_what_was_there_before(server: APIServer) -> None:
+    await define(server, definition(version(selectableFields=[{"jsonPath": ".spec.total"}])))
+    client = server.client()
+    await client.create(order(server), {"metadata": {"name": "a"}, "spec": {"total": 2}}, "default")
+    crd = await client.get(CRD, "orders.shop.example")
+    changed = crd["spec"]["versions"][0]
+    changed["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["note"]["default"] = "none"
+    changed["selectableFields"] += [{"jsonPath": ".spec.note"}]
+    assert (await client.list(order(server), "default", field_selector="spec.total=2")).items
+    before = order(server)
+    await client.update(CRD, crd)
+    await until(lambda: order(server) is not before)
+    wanted = {"total": 2, "note": "none"}
+    assert (await client.get(order(server), "a", "default"))["spec"] == wanted
+    listed = await client.list(order(server), "default", field_selector="spec.note=none")
+    assert [item["spec"] for item in listed.items] == [wanted]
+    events = client.watch(order(server), "default", send_initial_events=True)
+    assert (await anext(events)).object["spec"] == wanted
+    patched = await client.patch(order(server), "a", "default", {"spec": {"total": 3}})
+    assert patched["spec"] == {"total": 3, "note": "none"}
+
+
 async def test_names_belong_to_whoever_came_first(server: APIServer) -> None:
     await define(server, definition(shortNames=["od"]))
     late = definition(plural="odds", kind="Odd", shortNames=["od"])

@@ -16,6 +16,7 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import NotFound
 from dabbawala.client.client import Client
 from dabbawala.cluster.apiserver.app import APIServer
+from dabbawala.cluster.controllers.clusterrole.controller import ClusterRoleController
 from dabbawala.cluster.controllers.daemonset.controller import DaemonSetController
 from dabbawala.cluster.controllers.deployment.controller import DeploymentController
 from dabbawala.cluster.controllers.disruption.controller import DisruptionController
@@ -110,7 +111,8 @@ async def cluster() -> AsyncIterator[Cluster]:
             (
                 DeploymentController(), ReplicaSetController(), DaemonSetController(), JobController(),
                 EndpointSliceController(), EndpointsController(), DisruptionController(), NamespaceController(client),
-                ServiceAccountController("-- a certificate --"), NodeLifecycleController(clock.now()),
+                ServiceAccountController("-- a certificate --"), ClusterRoleController(),
+                NodeLifecycleController(clock.now()),
                 ClaimController(lambda name: f"/volumes/{name}"), VolumeController(client, erase),
             ),
         )  # fmt: skip

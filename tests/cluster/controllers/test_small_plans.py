@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from dabbawala.api import core_v1
+from dabbawala.api import core_v1, rbac_v1
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
+from dabbawala.cluster.controllers.clusterrole import plan as cluster_roles
 from dabbawala.cluster.controllers.disruption import plan as disruption
 from dabbawala.cluster.controllers.endpointslice import plan as slices
 from dabbawala.cluster.controllers.namespace import plan as namespaces
@@ -168,3 +169,20 @@ def test_a_namespace_loses_its_pods_before_anything_else_and_itself_last() -> No
     (last,) = namespaces.plan(leaving, {core_v1.POD: []}, NOW).actions
     assert isinstance(last, Update)
     assert last.object["spec"]["finalizers"] == []
+
+
+def role(name: str, *resources: str, **more: Any) -> Object:
+    rules = [{"apiGroups": [""], "resources": [resource], "verbs": ["get"]} for resource in resources]
+    return {"metadata": {"name": name, "labels": {"to": "view"}}, "rules": rules, **more}
+
+
+def test_an_aggregated_role_shows_the_rules_of_the_roles_it_selects_and_then_rests() -> None:
+    selecting = {"clusterRoleSelectors": [{"matchLabels": {"to": "view"}}]}
+    stranger = {**role("c", "secrets"), "metadata": {"name": "c", "labels": {"to": "edit"}}}
+    parts = [role("b", "nodes", "pods"), role("a", "pods"), stranger]
+    view = role("view", "events", aggregationRule=selecting)
+    gathered = [*role("", "pods")["rules"], *role("", "nodes")["rules"]]
+    patch = Patch(rbac_v1.CLUSTER_ROLE, meta.key(view), {"rules": gathered})
+    assert cluster_roles.plan(view, [view, *parts]).actions == (patch,)
+    assert cluster_roles.plan({**view, "rules": gathered}, [view, *parts]).actions == ()
+    assert cluster_roles.plan(role("plain"), parts).actions == ()

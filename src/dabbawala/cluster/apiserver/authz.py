@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
-from dabbawala.api import rbac_v1
+from dabbawala.api import rbac_rules, rbac_v1
 from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver.core import Core
 from dabbawala.cluster.apiserver.plugins import Admission, Attributes, Decision
-from dabbawala.cluster.apiserver.rbac import Grant, Policy, Rule, aggregated, missing
+from dabbawala.cluster.apiserver.rbac import Grant, Policy, Rule, missing
 from dabbawala.cluster.apiserver.request import MASTERS, User
 
 _KINDS = (rbac_v1.ROLE, rbac_v1.CLUSTER_ROLE, rbac_v1.ROLE_BINDING, rbac_v1.CLUSTER_ROLE_BINDING)
@@ -137,8 +137,8 @@ class EscalationCheck:
 
 
 class Aggregation:
-    """Writes into an aggregated ClusterRole the rules it gathers, so that readers see them. Authorisation does not
-    depend on it: it gathers for itself whenever a role changes."""
+    """Writes into an aggregated ClusterRole the rules it gathers, so that readers see them from its first moment; a
+    controller follows the other roles from then on. Authorisation gathers for itself whenever a role changes."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -147,6 +147,6 @@ class Aggregation:
         new = admission.object
         if new is None or admission.kind.resource != rbac_v1.CLUSTER_ROLE.resource:
             return
-        gathered = aggregated(new, self._core.objects.list(rbac_v1.CLUSTER_ROLE.resource))
+        gathered = rbac_rules.aggregated(new, self._core.objects.list(rbac_v1.CLUSTER_ROLE.resource))
         if gathered is not None:
             new["rules"] = gathered

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from dabbawala.api.kind import Kind
+from dabbawala.api.kind import Kind, schema_of
+from dabbawala.apimachinery import structural
 from dabbawala.apimachinery.meta import Object
+from dabbawala.apimachinery.schema import Schema
 from dabbawala.cluster.store.entry import Entry, Key
 from dabbawala.cluster.store.store import Store
 
@@ -34,9 +36,17 @@ def _head(kind: Kind) -> bytes:
     return b'{"apiVersion":"%s","kind":"%s",' % (kind.api_version.encode(), kind.kind.encode())
 
 
+@lru_cache(maxsize=512)
+def _defaults(kind: Kind) -> Schema | None:
+    """The schema of a custom kind that has defaults: what was stored before they were declared gets them when it is
+    read, as everywhere in Kubernetes."""
+    schema = schema_of(kind) if kind.custom else None
+    return schema if schema is not None and b'"default":' in orjson.dumps(schema.raw) else None
+
+
 def shown(kind: Kind, body: bytes) -> bytes:
-    """A stored body as this kind shows it: itself, unless the kind is another view or version."""
-    if body.startswith(_head(kind)):
+    """A stored body as this kind shows it: itself, unless the kind is another view or version, or has defaults."""
+    if body.startswith(_head(kind)) and _defaults(kind) is None:
         return body
     return orjson.dumps(parsed(kind, body))
 
@@ -46,6 +56,9 @@ def parsed(kind: Kind, body: bytes) -> Object:
     obj: Object = orjson.loads(body)
     if kind.from_stored is not None:
         obj = kind.from_stored(obj)
+    schema = _defaults(kind)
+    if schema is not None:
+        structural.default(obj, schema)
     obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
     return obj
 
@@ -61,17 +74,17 @@ def encoded(kind: Kind, obj: Object) -> bytes:
 class View(NamedTuple):
     """What selectors look at, read out of a body once and kept with its entry."""
 
+    kind: Kind
     labels: Mapping[str, str]
     fields: Mapping[str, str]
 
 
 def view(kind: Kind, entry: Entry) -> View:
-    """Labels and selectable fields of an entry. Views of kinds that share a resource are not kept."""
-    if kind.stored_as is not None:
-        return _read(kind, entry)
-    if entry.view is None:
-        entry.view = _read(kind, entry)
-    found: View = entry.view
+    """Labels and selectable fields of an entry, as this kind sees them: a definition that has changed makes another
+    kind, with other fields and defaults."""
+    found: View | None = entry.view
+    if found is None or found.kind is not kind:
+        found = entry.view = _read(kind, entry)
     return found
 
 
@@ -79,7 +92,7 @@ def _read(kind: Kind, entry: Entry) -> View:
     obj = parsed(kind, entry.body)
     fields = {path: _text(obj, where or path) for path, where in kind.selectable_fields.items()}
     fields["metadata.name"], fields["metadata.namespace"] = entry.key.name, entry.key.namespace
-    return View(obj["metadata"].get("labels") or {}, fields)
+    return View(kind, obj["metadata"].get("labels") or {}, fields)
 
 
 def _text(obj: Object, path: str) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dabbawala.apimachinery import meta, selectors
+from dabbawala.api import rbac_rules
+from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver.plugins import Attributes
 from dabbawala.cluster.apiserver.request import User
@@ -132,21 +133,8 @@ def _rules(role: Object) -> tuple[Rule, ...]:
 
 def _rules_of(role: Object, cluster_roles: Sequence[Object]) -> tuple[Rule, ...]:
     """A cluster role's rules; of an aggregated one, those of the roles it selects."""
-    chosen = aggregated(role, cluster_roles)
+    chosen = rbac_rules.aggregated(role, cluster_roles)
     return _rules(role) if chosen is None else tuple(dict.fromkeys(Rule.of(rule) for rule in chosen))
-
-
-def aggregated(role: Object, cluster_roles: Iterable[Object]) -> list[Object] | None:
-    """The rules that an aggregation rule gathers, in order of the roles' names; None where there is no such rule."""
-    wanted = role.get("aggregationRule")
-    if wanted is None:
-        return None
-    matching = [selectors.from_label_selector(item) for item in wanted.get("clusterRoleSelectors") or ()]
-    found: list[Object] = []
-    for other in sorted(cluster_roles, key=meta.name):
-        if meta.name(other) != meta.name(role) and any(item.matches(meta.labels(other)) for item in matching):
-            found += [rule for rule in other.get("rules") or () if rule not in found]
-    return found
 
 
 def missing(owned: Iterable[Rule], wanted: Iterable[Rule]) -> list[Rule]:

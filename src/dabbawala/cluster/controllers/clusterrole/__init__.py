@@ -1,0 +1,1 @@
+"""ClusterRole: what an aggregated one shows follows the roles it gathers."""
