@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 
+import orjson
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -133,6 +137,35 @@ async def test_samples_of_the_load_process_arrive_whole() -> None:
         await load.start()
         await load.finished()
     assert [(sample.status, sample.version, sample.error) for sample in seen] == [(503, "v1", "")] * 200
+
+
+async def test_a_load_process_ends_when_whoever_started_it_was_killed() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response()
+
+    async with serving(answer) as server:
+        settings = Settings("127.0.0.1", server.port or 0, "shop", "catalog", 50, 10_000_000)
+        reading, writing = os.pipe()
+        orphan = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "dabbawala.demo.load",
+            stdin=asyncio.subprocess.PIPE, stdout=writing, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        os.close(writing)
+        _, errors = await asyncio.wait_for(_killed_reader(orphan, settings, reading), 30)
+    assert orphan.returncode is not None
+    assert b"Traceback" not in errors
+
+
+async def _killed_reader(
+    orphan: asyncio.subprocess.Process, settings: Settings, reading: int
+) -> tuple[bytes | None, bytes]:
+    """Read the first samples, and no more."""
+    assert orphan.stdin is not None
+    orphan.stdin.write(orjson.dumps(asdict(settings)))
+    orphan.stdin.close()
+    assert await asyncio.to_thread(os.read, reading, 1)
+    os.close(reading)
+    return await orphan.communicate()
 
 
 def test_every_run_asks_the_same_and_nothing_tells_the_versions_apart() -> None:

@@ -12,6 +12,7 @@ screen never delays a request; samples leave on standard output, a JSON line a b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 import time
@@ -143,22 +144,29 @@ class Load:
         self._batch: list[Sample] = []
         self._request = visitors.VISITORS[settings.visitor]
         self._running: set[asyncio.Task[None]] = set()
+        self._epoch = time.time() - time.monotonic()
+
+    def _now(self) -> float:
+        """Unix time that nobody sets while requests are under way."""
+        return self._epoch + time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send until stopped or at the limit, then wait for what is in flight."""
+        """Send until stopped, at the limit, or when nobody takes the samples; then wait for what is in flight."""
         flusher = asyncio.create_task(self._flush_often())
-        epoch, start = time.time(), time.monotonic()
+        flusher.add_done_callback(lambda ended: stop.set())
+        start = time.monotonic()
         for number in range(self.settings.limit):
             due = start + number / self.settings.rate
             if (pause := due - time.monotonic()) > 0:
                 await asyncio.sleep(pause)
             if stop.is_set():
                 break
-            self._send(number, epoch + (due - start))
+            self._send(number, self._epoch + due)
         if self._running:
             await asyncio.wait(self._running)
         flusher.cancel()
-        self._flush()
+        with contextlib.suppress(BrokenPipeError):
+            self._flush()
         for connection in self._pool:
             connection.close()
 
@@ -172,7 +180,7 @@ class Load:
 
     async def _one(self, number: int, intended: float) -> None:
         status, version, why = 0, "", ""
-        late = time.time() - intended
+        late = self._now() - intended
         fresh = number % NEW_CONNECTION_EVERY == 0
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -181,7 +189,7 @@ class Load:
             why = f"no answer within {TIMEOUT_SECONDS:.0f} s"
         except Exception as error:  # whatever it was, the request has no answer, and that is what counts
             why = str(error) or type(error).__name__
-        self._batch.append(Sample(intended, time.time() - intended, status, version, why, late))
+        self._batch.append(Sample(intended, self._now() - intended, status, version, why, late))
 
     def _encoded(self, number: int) -> bytes:
         return self._request(number).encode(self.settings.authority)
@@ -209,9 +217,10 @@ class Load:
         return connection
 
     async def _flush_often(self) -> None:
-        while True:
-            await asyncio.sleep(BATCH_SECONDS)
-            self._flush()
+        with contextlib.suppress(BrokenPipeError):  # whoever started this was killed; no load may outlive that
+            while True:
+                await asyncio.sleep(BATCH_SECONDS)
+                self._flush()
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []

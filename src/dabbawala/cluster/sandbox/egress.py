@@ -20,6 +20,7 @@ RELAY_PORT = 15001
 _SO_ORIGINAL_DST = 80
 _MAX_CONNECTIONS = 1024
 _CONNECT_SECONDS = 10.0
+_KEEP_ALIVE_SECONDS = 60
 _CHUNK = 65536
 
 
@@ -70,6 +71,8 @@ class Relay:
             if onward is None:
                 _reset(writer)
                 return
+            for end in (writer, onward[1]):
+                _keep_alive(end)
             await _join((reader, writer), onward)
         finally:
             self._open -= 1
@@ -112,6 +115,14 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
     if writer.can_write_eof():
         writer.write_eof()
+
+
+def _keep_alive(writer: asyncio.StreamWriter) -> None:
+    """A peer that vanished without a word gives its place back after a few minutes."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_ALIVE_SECONDS)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEP_ALIVE_SECONDS)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

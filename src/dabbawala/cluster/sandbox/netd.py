@@ -41,11 +41,20 @@ class Table:
             if stamp == self._stamp:
                 return
             with open(self._path, "rb") as file:
-                table = json.load(file)
-            self._zone, self._egress, self._stamp = dns.Zone(table), table.get("egress", {}), stamp
-        except (OSError, ValueError, AttributeError, KeyError) as error:
+                content = file.read()
+        except OSError as error:
             if not isinstance(error, FileNotFoundError):
-                sys.stderr.write(f"netd: {self._path}: {error}; keeping the table before it\n")
+                self._complain(error)
+            return
+        self._stamp = stamp  # also of a broken one, which is told about once
+        try:
+            table = json.loads(content)
+            self._zone, self._egress = dns.Zone(table), table.get("egress", {})
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
+            self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        sys.stderr.write(f"netd: {self._path}: {error}; keeping the table before it\n")
 
     def zone(self) -> dns.Zone:
         self._refresh()
