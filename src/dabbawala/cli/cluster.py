@@ -26,7 +26,7 @@ FOLLOW_SECONDS = 0.2
 def _resolved(name: str, data_dir: Path | None) -> paths.Paths:
     try:
         where = paths.resolve(name, data_dir, dict(os.environ))
-        where.refuse_foreign()
+        paths.refuse_foreign(where)
         return where
     except paths.BadPath as error:
         raise CouldNotTell(str(error)) from error

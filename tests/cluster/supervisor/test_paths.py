@@ -63,7 +63,7 @@ def test_a_run_folder_that_somebody_else_made_is_refused_before_anything_in_it_i
     target = where.run if which == "run" else where.run.parent
     target.parent.mkdir(parents=True, exist_ok=True)
     target.symlink_to(theirs)
-    for asked in (where.make, where.refuse_foreign):
+    for asked in (where.make, lambda: paths.refuse_foreign(where)):
         with pytest.raises(paths.BadPath, match=r"not a folder of your own.*XDG_RUNTIME_DIR"):
             asked()
     assert list(theirs.iterdir()) == []

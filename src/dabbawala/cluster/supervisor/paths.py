@@ -94,22 +94,23 @@ class Paths:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:
                 raise BadPath(f"{folder}: {error.strerror}; choose another folder with --data-dir") from error
-            self.refuse_foreign()
+            refuse_foreign(self)
         for folder in (self.run.parent, self.run, self.data):
             if stat.S_IMODE(folder.stat().st_mode) & OTHERS:
                 folder.chmod(0o700)
 
-    def refuse_foreign(self) -> None:
-        """Raises BadPath when RUN is not the user's own. Its name can be foretold, and in /tmp anybody may have made it
-        first: the sockets and records in it would be that one's."""
-        for folder in (self.run.parent, self.run):
-            try:
-                found = folder.lstat()
-            except OSError:
-                return
-            if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-                why = f"{folder} is not a folder of your own: somebody else may have made it"
-                raise BadPath(f"{why}; set XDG_RUNTIME_DIR to one that is")
+
+def refuse_foreign(paths: Paths) -> None:
+    """Raises BadPath when RUN is not the user's own. Its name can be foretold, and in /tmp anybody may have made it
+    first: the sockets and records in it would be that one's."""
+    for folder in (paths.run.parent, paths.run):
+        try:
+            found = folder.lstat()
+        except OSError:
+            return
+        if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+            why = f"{folder} is not a folder of your own: somebody else may have made it"
+            raise BadPath(f"{why}; set XDG_RUNTIME_DIR to one that is")
 
 
 def resolve(name: str, data_dir: Path | None, environment: dict[str, str]) -> Paths:
