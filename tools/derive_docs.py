@@ -49,6 +49,7 @@ METRIC_TYPES = {"counter", "gauge", "histogram"}
 @dataclass(frozen=True, slots=True)
 class Module:
     path: Path
+    text: str
     tree: ast.Module
 
     @property
@@ -58,11 +59,16 @@ class Module:
 
 @cache
 def modules(under: str = "") -> tuple[Module, ...]:
-    return tuple(Module(path, ast.parse(path.read_text())) for path in sorted((SOURCE / under).rglob("*.py")))
+    return tuple(_parsed(path) for path in sorted((SOURCE / under).rglob("*.py")))
 
 
 def module(name: str) -> Module:
-    return Module(SOURCE / name, ast.parse((SOURCE / name).read_text()))
+    return _parsed(SOURCE / name)
+
+
+def _parsed(path: Path) -> Module:
+    text = path.read_text()
+    return Module(path, text, ast.parse(text))
 
 
 def page(title: str, *parts: str) -> str:
@@ -280,7 +286,7 @@ def settings() -> str:
 def _environment() -> list[tuple[str, str]]:
     found: dict[str, set[str]] = {}
     for each in modules():
-        for node in ast.walk(each.tree):
+        for node in ast.walk(each.tree) if "environ" in each.text else ():
             if name := _variable(node):
                 found.setdefault(name, set()).add(each.name)
     return [(f"`{name}`", code(sorted(places))) for name, places in sorted(found.items())]
@@ -301,7 +307,7 @@ def _variable(node: ast.AST) -> str:
 def _keys() -> list[tuple[str, str]]:
     found: dict[str, set[str]] = {}
     for each in modules():
-        for node in ast.walk(each.tree):
+        for node in ast.walk(each.tree) if OWN_KEY.search(each.text) else ():
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for key in OWN_KEY.findall(node.value):
                     if not key.endswith("/"):
