@@ -188,6 +188,29 @@ async def test_named_processes_report_their_end_and_can_be_started_again(world: 
     assert log.read_text() == "namaste\nnamaste\n"
 
 
+async def test_ends_that_cannot_be_put_on_record_end_nobody_else(world: World) -> None:
+    """As on a full disk: holder and shim live on, and tell whoever asks."""
+    await world.pod("pod")
+    await world.start("pod", "sh", "-c", "sleep 0.2; exit 5")
+    (world.directory / "pod" / "main-0.json.new").mkdir()
+    (Path(world.client.run_dir) / "processes" / "hello.json.new").mkdir()
+    await world.client.spawn(ProcessSpec("hello", ("/bin/sh", "-c", "exit 4"), f"{world.directory}/log"))
+    assert (await world.client.wait("hello", timeout=10)).exit_code == 4
+    assert (await world.ended("pod")).exit_code == 5
+    assert [pod.alive for pod in await world.client.list_pods()] == [True]
+    (Path(world.client.run_dir) / "processes" / "hello.json.new").rmdir()
+
+
+async def test_nonsense_at_the_door_ends_nobody(world: World) -> None:
+    for said in (b"\xff\n", b"[" * 100_000 + b"\n", b"7\n", b"{}\n", b'{"op": ["x"]}\n', b""):
+        reader, writer = await asyncio.open_unix_connection(f"{world.client.run_dir}/holder.sock")
+        writer.write(said)
+        if said:
+            assert b"error" in await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+    assert "node-1" in (await world.client.info())["nodes"]
+
+
 async def test_a_named_process_lives_in_its_nodes_network_and_obeys_signals(world: World) -> None:
     await world.client.spawn(ProcessSpec("web", ("/usr/bin/env", *SERVER), f"{world.directory}/log", node="node-1"))
     assert b"200 OK" in await world.get("10.42.1.1")

@@ -50,5 +50,20 @@ def test_files_are_rotated_by_size_and_the_oldest_is_dropped(tmp_path: Path, mon
     assert "line 18" in "".join((tmp_path / name).read_text() for name in names)
 
 
+def test_a_log_that_cannot_be_rotated_goes_on_in_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a full disk: a program must not end because its log has no room for a new file."""
+    monkeypatch.setattr(logs, "MAX_FILE_BYTES", 100)
+    log = logs.LogFile(str(tmp_path / "0.log"))
+    (tmp_path / "0.log.new").mkdir()
+    for number in range(20):
+        log.write(b"stdout", f"line {number}\n".encode())
+    assert _records(tmp_path / "0.log") == [f"stdout F line {number}" for number in range(20)]
+    (tmp_path / "0.log.new").rmdir()
+    log.write(b"stdout", b"there is room\n")
+    log.close()
+    assert _records(tmp_path / "0.log") == ["stdout F there is room"]
+    assert len(_records(tmp_path / "0.log.1")) == 20
+
+
 def test_a_timestamp_has_nanoseconds() -> None:
     assert logs.timestamp(1_767_225_600_000_000_007) == b"2026-01-01T00:00:00.000000007Z"

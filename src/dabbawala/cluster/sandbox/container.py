@@ -147,7 +147,7 @@ class Container:
         )
         groups.remove(self.group)
         self.release()
-        records.write(f"{self.pod.state_dir}/{self.spec.name}-{self.spec.attempt}.json", spec.to_json(self.status))
+        records.note(f"{self.pod.state_dir}/{self.spec.name}-{self.spec.attempt}.json", spec.to_json(self.status))
         self._answer(self._refusal or {"error": "StartError", "message": "ended before it could start"})
 
     def _termination_message(self) -> str:

@@ -15,6 +15,10 @@ MAX_FILES = 5
 MAX_LINE_BYTES = 16 * 1024
 
 
+def _open(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+
+
 def timestamp(nanoseconds: int) -> bytes:
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z").encode()
@@ -34,12 +38,9 @@ class LogFile:
     def __init__(self, path: str) -> None:
         self.path = path
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        self._fd = self._open()
+        self._fd = _open(path)
         self._size = os.fstat(self._fd).st_size
         self._rest = {b"stdout": b"", b"stderr": b""}
-
-    def _open(self) -> int:
-        return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
     def write(self, stream: bytes, data: bytes) -> None:
         """Take what the program wrote; only whole lines (or full pieces of long ones) reach the file."""
@@ -75,11 +76,17 @@ class LogFile:
             self._size += os.write(self._fd, block)
 
     def _rotate(self) -> None:
+        """Where there is no room for a new file, the old one goes on."""
+        try:
+            fresh = _open(f"{self.path}.new")
+        except OSError:
+            return
         os.close(self._fd)
+        self._fd, self._size = fresh, 0
         for number in range(MAX_FILES - 1, 0, -1):
             older = f"{self.path}.{number}"
             newer = f"{self.path}.{number - 1}" if number > 1 else self.path
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 os.replace(newer, older)
-        self._fd = self._open()
-        self._size = 0
+        with contextlib.suppress(OSError):
+            os.replace(f"{self.path}.new", self.path)

@@ -127,7 +127,7 @@ class Door:
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except BlockingIOError:
+        except OSError:  # gone again, or too many descriptors: whoever asks tries again, everybody else lives on
             return
         _, uid, _ = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         # Inside the cluster's user namespace its owner is uid 0, root or not; everybody else is not.
@@ -144,7 +144,7 @@ class Door:
             message = inbox.take()
         except BlockingIOError:
             return
-        except (OSError, ValueError, wire.SandboxError) as error:
+        except (OSError, ValueError, RecursionError, wire.SandboxError) as error:
             self._loop.forget(connection.fileno())
             Request(connection, {}, inbox.take_descriptors()).finish(wire.failure(error))
             return

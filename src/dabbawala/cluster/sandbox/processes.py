@@ -98,7 +98,7 @@ class Processes:
             process.status, running=False, finished_at=time.time(), exit_code=code, signal=signum
         )
         ended = spec.to_json(process.status)
-        records.write(f"{self._directory}/{process.wanted.name}.json", ended)
+        records.note(f"{self._directory}/{process.wanted.name}.json", ended)
         for request in process.waiting:
             self._loop.forget(request.connection.fileno())
             request.finish(ended)

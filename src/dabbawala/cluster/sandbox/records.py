@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+
+
+def note(path: str, value: object) -> None:
+    """Write it if possible. Whoever keeps others alive must not end because a disk is full."""
+    try:
+        write(path, value)
+    except OSError as error:
+        sys.stderr.write(f"{path}: {error.strerror or error}; not on record\n")
+        sys.stderr.flush()
 
 
 def write(path: str, value: object) -> None:
