@@ -45,7 +45,9 @@ class MetricsPage:
         try:
             if isinstance(address, Path):
                 address.unlink(missing_ok=True)  # of a control plane that was killed
-                return await asyncio.start_unix_server(self._serve, address, limit=limit)
+                server = await asyncio.start_unix_server(self._serve, address, limit=limit)
+                address.chmod(0o600)
+                return server
             host, port = split(address)
             return await asyncio.start_server(self._serve, host, port, limit=limit)
         except OSError as error:
