@@ -173,6 +173,10 @@ def test_a_second_start_finds_the_first_and_a_second_stop_has_nothing_to_do(dabb
     again = dabba("up")
     assert "already running" in again
     assert first.splitlines()[-2:] == again.splitlines()[-2:]
+    assert "already running" in dabba("up", *SIMULATED)
+    other = refused(dabba, "up", "--simulated-nodes", "2")
+    assert "it runs already, with other options (simulated_nodes is 1, not 2)" in other
+    assert "`dabba down --name default`" in other
     assert "is down" in dabba("down")
     assert "was not running" in dabba("down")
 

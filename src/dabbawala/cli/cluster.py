@@ -144,7 +144,10 @@ def kubeconfig(name: str, data_dir: Path | None, merge: bool) -> None:
     target = Path(listed) if listed else Path.home() / ".kube" / "config"
     from dabbawala.cluster.supervisor import kubeconfigs
 
-    context = kubeconfigs.merge(where.kubeconfig, target)
+    try:
+        context = kubeconfigs.merge(where.kubeconfig, target)
+    except kubeconfigs.Unreadable as error:
+        raise CouldNotTell(str(error)) from error
     click.echo(f"{target}: context {context} added and made current")
 
 

@@ -39,6 +39,9 @@ HEALTHY_SECONDS_MAX = 180.0
 LOAD_REQUESTS_MAX = 200_000
 POLL_SECONDS = 0.1
 SCRAPE_SECONDS_MAX = 10.0
+LATE_FACTOR_MAX = 3.0
+"""How much longer than at its rate the load may take to send what is asked for; then it has died."""
+
 FIELD_MANAGER = "dabba-demo"
 PROGRAMMED, REACHABLE = "dabbawala.dev/Programmed", "dabbawala.dev/Reachable"
 PROMETHEUS = "http://prometheus.monitoring.svc.cluster.local:9090/api/v1/query"
@@ -106,21 +109,33 @@ class EnvoyCounts:
         self._before: dict[str, float] = {}
 
     async def begin(self) -> None:
-        self._before = await self._read()
+        self._before = await self._measured()
 
     async def end(self, sent: int) -> dict[str, int]:
         """All requests and those answered 5xx; waits for the scrape that has seen the last of `sent`."""
         deadline = self._clock.monotonic() + SCRAPE_SECONDS_MAX
         while True:
-            now = await self._read()
+            now = await self._measured()
             counts = {name: round(now[name] - self._before[name]) for name in now}
             if counts["requests"] >= sent or self._clock.monotonic() > deadline:
                 return counts
             await self._clock.sleep(POLL_SECONDS)
 
-    async def _read(self) -> dict[str, float]:
+    async def _measured(self) -> dict[str, float]:
+        """What monitoring says now. Raises DemoFailed when it says nothing: no answer is not 0."""
+        deadline = self._clock.monotonic() + SCRAPE_SECONDS_MAX
         async with Dialer(self._client.transport) as dialer:
-            return {name: await _value(dialer, query) for name, query in self._queries.items()}
+            while True:
+                read = {name: await _value(dialer, query) for name, query in self._queries.items()}
+                found = {name: value for name, value in read.items() if value is not None}
+                if len(found) == len(read):
+                    return found
+                if self._clock.monotonic() > deadline:
+                    raise DemoFailed(
+                        f"monitoring has not answered for {SCRAPE_SECONDS_MAX:.0f} s;"
+                        " `dabba logs --name demo monitoring` may say why not"
+                    )
+                await self._clock.sleep(POLL_SECONDS)
 
 
 @dataclass(slots=True)
@@ -184,8 +199,8 @@ class Demo:
 
     async def _load(self, service: Service, seen: list[Sample], *, rate: float, limit: int) -> None:
         load = LoadProcess(self._settings(service, rate, limit), seen.extend)
-        await load.start()
         try:
+            await load.start()
             await load.finished()
         finally:
             await load.stop()
@@ -208,12 +223,12 @@ class Demo:
         watch.on_change = lambda: self.view.rollout_changed(watch.rollout)
         load = LoadProcess(self._settings(service, self.plan.rate, LOAD_REQUESTS_MAX), self._taking(samples))
         async with AsyncExitStack() as cleanup:
+            cleanup.push_async_callback(watch.stop)  # also what was begun when an interrupt comes amid the start
             await watch.start()
-            cleanup.push_async_callback(watch.stop)
             counts = EnvoyCounts(self.started.client, service, self.clock)
             await counts.begin()
-            await load.start()
             cleanup.push_async_callback(load.stop)
+            await load.start()
             await self.clock.sleep(self.plan.before)
             seen.started = self.clock.now().timestamp()
             self.view.watch(seen)
@@ -245,8 +260,13 @@ class Demo:
     async def _enough(self, samples: list[Sample]) -> None:
         """Traffic goes on after the release, and until there were enough requests."""
         await self.clock.sleep(self.plan.after)
-        while len(samples) < self.plan.requests:
-            await self.clock.sleep(POLL_SECONDS)
+
+        async def enough() -> bool:
+            return len(samples) >= self.plan.requests
+
+        await self._until(
+            f"{self.plan.requests} requests", enough, LATE_FACTOR_MAX * self.plan.requests / self.plan.rate
+        )
 
     def _entry(self, release: Release, seen: Observation, samples: Sequence[Sample]) -> dict[str, Any]:
         entry = outcome.numbers(seen, samples)
@@ -320,15 +340,15 @@ def _kind_of(obj: Object) -> Kind:
     return kind
 
 
-async def _value(dialer: Dialer, query: str) -> float:
-    """One number from the cluster's Prometheus, 0 where there is no series yet."""
-    url = f"{PROMETHEUS}?query={_quoted(query)}"
+async def _value(dialer: Dialer, query: str) -> float | None:
+    """One number from the cluster's Prometheus, 0 where there is no series yet; None when it does not answer."""
     try:
-        answer = await dialer.request("GET", url)
+        answer = await dialer.request("GET", f"{PROMETHEUS}?query={_quoted(query)}")
     except DialFailed:
-        return 0.0
-    found: Object = orjson.loads(answer.body) if answer.status == 200 else {}
-    result = (found.get("data") or {}).get("result") or []
+        return None
+    if answer.status != 200:
+        return None
+    result = orjson.loads(answer.body)["data"]["result"]
     return float(result[0]["value"][1]) if result else 0.0
 
 

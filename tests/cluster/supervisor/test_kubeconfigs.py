@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from dabbawala.cluster.supervisor import kubeconfigs
@@ -56,3 +57,13 @@ def test_an_empty_file_is_as_none(tmp_path: Path) -> None:
     source.write_text(yaml.safe_dump(config("dabba-default", "https://127.0.0.1:1")))
     kubeconfigs.merge(source, tmp_path / "kube" / "config")
     assert yaml.safe_load((tmp_path / "kube" / "config").read_text())["current-context"] == "dabba-default"
+
+
+@pytest.mark.parametrize(("text", "words"), [("a: [", "is not YAML"), ("- a list", "is no kubeconfig")])
+def test_a_file_that_is_no_kubeconfig_is_named_and_left_alone(tmp_path: Path, text: str, words: str) -> None:
+    source, target = tmp_path / "ours", tmp_path / "config"
+    source.write_text(yaml.safe_dump(config("dabba-default", "https://127.0.0.1:1")))
+    target.write_text(text)
+    with pytest.raises(kubeconfigs.Unreadable, match=f"{target} {words}"):
+        kubeconfigs.merge(source, target)
+    assert target.read_text() == text

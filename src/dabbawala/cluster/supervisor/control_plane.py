@@ -19,6 +19,7 @@ from dabbawala.api import coordination_v1, core_v1
 from dabbawala.apimachinery import conditions, meta
 from dabbawala.apimachinery.clock import Clock, parse_time
 from dabbawala.apimachinery.meta import Object, ObjectKey
+from dabbawala.apimachinery.status import StatusError
 from dabbawala.client.client import Client
 from dabbawala.cluster.apiserver.request import User
 from dabbawala.cluster.controllers.garbagecollector.controller import GarbageCollector
@@ -90,7 +91,7 @@ class ControlPlane:
         async with AsyncExitStack() as cleanup:
             try:
                 served = await server.start(self._paths, chosen, self._clock, self._build, cleanup)
-            except server.CannotServe as error:
+            except (server.CannotServe, OSError, StatusError) as error:
                 self._progress.say("failed", reason=str(error))
                 raise
             daemon.write(self._paths, served.url, self._build)

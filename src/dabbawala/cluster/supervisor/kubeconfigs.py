@@ -11,10 +11,17 @@ import yaml
 SECTIONS = ("clusters", "users", "contexts")
 
 
+class Unreadable(Exception):
+    """The user's file is no kubeconfig; it was left alone."""
+
+
 def merge(source: Path, target: Path) -> str:
-    """Put the entries of `source` into `target` and make its context current; returns the context's name."""
+    """Put the entries of `source` into `target` and make its context current; returns the context's name.
+
+    Raises Unreadable for a `target` that is no kubeconfig, and OSError.
+    """
     ours: dict[str, Any] = yaml.safe_load(source.read_text())
-    theirs: dict[str, Any] = (yaml.safe_load(target.read_text()) if target.exists() else None) or {}
+    theirs = _read(target) if target.exists() else {}
     merged = {"apiVersion": "v1", "kind": "Config", **theirs}
     for section in SECTIONS:
         names = {entry["name"] for entry in ours[section]}
@@ -28,3 +35,15 @@ def merge(source: Path, target: Path) -> str:
         yaml.safe_dump(merged, file, sort_keys=False)
     fresh.replace(target)
     return str(ours["current-context"])
+
+
+def _read(target: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(target.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Unreadable(
+            f"{target} is not YAML ({' '.join(str(error).split())}); repair it, or move it away"
+        ) from error
+    if not isinstance(found, dict):
+        raise Unreadable(f"{target} is no kubeconfig; move it away, or set KUBECONFIG to another file")
+    return found

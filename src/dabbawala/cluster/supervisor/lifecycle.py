@@ -25,6 +25,7 @@ async def up(
     """Start the control plane unless it runs. Raises BadPath, BadOptions, Busy or StartFailed."""
     running = daemon.read(paths)
     if running is not None and not fresh:
+        _refuse_other_options(paths, wanted)
         heard({"event": "running", "text": "already running"})
         return running
     asked = chosen(paths, wanted, fresh=fresh)
@@ -44,6 +45,22 @@ async def up(
     if record is None:
         raise daemon.StartFailed("the control plane ended right after it was ready; `dabba logs` says why")
     return record
+
+
+def _refuse_other_options(paths: Paths, wanted: dict[str, Any]) -> None:
+    """Nobody shall believe that a running cluster has got what was asked for now."""
+    before, asked = options.read(paths.options), chosen(paths, wanted)
+    differ = [
+        f"{field} is {old!r}, not {new!r}"
+        for field in Options.__dataclass_fields__
+        if (old := getattr(before, field)) != (new := getattr(asked, field))
+        and (field, new) != ("api_port", options.ANY_PORT)
+    ]
+    if differ:
+        raise daemon.StartFailed(
+            f"it runs already, with other options ({', '.join(differ)}); to change them,"
+            f" stop it first by `dabba down --name {paths.name}`"
+        )
 
 
 def _met(paths: Paths, before: daemon.Record) -> daemon.Record:
@@ -81,7 +98,7 @@ def _kept_when_it_starts(path: Path) -> Iterator[None]:
     except BaseException:
         if before is None:
             path.unlink(missing_ok=True)
-        else:
+        elif path.read_bytes() != before:
             path.write_bytes(before)
         raise
 

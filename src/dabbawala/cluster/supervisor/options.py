@@ -10,6 +10,7 @@ from dabbawala.apimachinery import quantity
 
 NODES_MAX = 16
 PORT_MAX = 65_535
+ANY_PORT = 0
 SCRAPE_SECONDS = 15.0
 CAPABILITIES = ("rollout",)
 """What a cluster runs beside its own parts, unless told not to."""
@@ -28,7 +29,7 @@ class Options:
 
     nodes: int = 1
     simulated_nodes: int = 0
-    api_port: int = 0
+    api_port: int = ANY_PORT
     scrape_seconds: float = SCRAPE_SECONDS
     host_address: str = "127.0.0.1"
     cpu: str = ""
@@ -66,7 +67,10 @@ def _is_amount(text: str) -> bool:
 
 
 def write(options: Options, path: Path) -> None:
-    path.write_text(json.dumps(asdict(options), indent=1) + "\n")
+    """All of it or nothing, also on a full disk. Raises OSError."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(options), indent=1) + "\n")
+    fresh.replace(path)
 
 
 def read(path: Path) -> Options:
