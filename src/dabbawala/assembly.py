@@ -1,7 +1,7 @@
 """The one file that knows every part: which controllers run in a cluster, and which capabilities.
 
-Nothing registers itself; what runs is what is listed here. The control plane serves and needs no HTTP client, which
-takes long to import; so those who need one import it where they use it.
+Nothing registers itself; what runs is what is listed here. Whoever waits for an API server waits for no import that it
+does not need: an HTTP client and the capabilities are imported where they are used.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ from dabbawala.cluster.supervisor import daemon, lifecycle, options, overview, p
 from dabbawala.cluster.supervisor.control_plane import ClientOf, ControlPlane, Surroundings
 from dabbawala.cluster.supervisor.paths import Paths
 from dabbawala.reconcile.controller import Controller
-from dabbawala.rollout import main as rollout
 
 if TYPE_CHECKING:
     from dabbawala.client.kubeconfig import Connection
@@ -88,6 +87,8 @@ def capabilities(
     client_of: ClientOf, clock: Clock, where: Paths
 ) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
     """The capabilities of the embedded cluster, each with its own rights; its monitoring reads their numbers."""
+    from dabbawala.rollout import main as rollout
+
     client = client_of("system:dabbawala:rollout")
     settings = rollout.Settings(identity="control-plane", metrics=where.rollout_metrics, version=version())
     return {"rollout": lambda: rollout.run(client, clock, Dialer(client.transport), settings)}
@@ -97,6 +98,7 @@ async def run_controller(connection: Connection, *, lease_namespace: str, metric
     """The capabilities as a process of their own, against any cluster, until interrupted. `metrics` is the address of
     the page of its numbers, or empty. Raises CouldNotRun when it cannot be had."""
     from dabbawala.client import http, kubeconfig
+    from dabbawala.rollout import main as rollout
 
     _log_to_stderr()
     client = Client(http.HTTPTransport(connection))
