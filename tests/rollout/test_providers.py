@@ -79,6 +79,10 @@ async def test_a_scalar_is_a_number_and_nan_compares_as_false() -> None:
     [
         (Answer(503, {}, b"upstream connect error"), "prometheus answered 503 with no JSON: upstream connect error"),
         (Answer(400, {}, b'{"status":"error","error":"parse error"}'), "prometheus answered 400: parse error"),
+        (
+            Answer(404, {}, b'{"kind":"Status","status":"Failure","message":"no such service"}'),
+            "http://.*no such service",
+        ),
         (Answer(200, {}, b'{"status":"success","data":{"resultType":"string","result":[0,"x"]}}'), "must give numbers"),
     ],
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dabbawala.api import apps_v1, argoproj_v1alpha1, core_v1, discovery_v1, istio_networking_v1
 from dabbawala.api.kind import Kind
@@ -20,42 +20,37 @@ from dabbawala.cluster.controllers.replicaset.controller import ReplicaSetContro
 from dabbawala.reconcile import pods
 from dabbawala.rollout import keys, phases, spec, state, traffic
 from dabbawala.rollout.controller import RolloutController
+from tests.simulation import rollout_scripts as scripts
 from tests.simulation.actors import Garbage, Kubelet
+from tests.simulation.rollout_scripts import KEY, ROUTED, Script
 from tests.simulation.world import Faults, Happening, World
 
-KEY = ObjectKey("shop", "web")
 ROLLOUT, RUN = argoproj_v1alpha1.ROLLOUT, argoproj_v1alpha1.ANALYSIS_RUN
 SERVICE, SLICE, ROUTE = core_v1.SERVICE, discovery_v1.ENDPOINT_SLICE, istio_networking_v1.VIRTUAL_SERVICE
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """What kind of world a seed gives. `kind` is blue-green, basic or routed. In a `steady` one nobody changes the
-    size and no pod fails by itself, so that every request could be answered."""
-
-    kind: str
-    replicas: int
-    strategy: Object
-    steady: bool
-    actions: tuple[str, ...]
+RULE = istio_networking_v1.DESTINATION_RULE
 
 
 class DataPlane:
-    """What the proxies run: endpoints by Service and the canary's weight, as of the last push. It reports acceptance
-    only of what it has pushed."""
+    """What the proxies run: endpoints by Service, the revisions of subsets and the canary's weight, as of the last
+    push. It reports acceptance only of what it has pushed."""
 
     def __init__(self) -> None:
         self.endpoints: dict[str, frozenset[str]] = {}
+        self.subsets: dict[str, str] = {}
         self.weight = 0
 
     def __call__(self, world: World) -> bool:
         moves = [move for move in (self._push_service(world, item) for item in world.store.list(SERVICE)) if move]
         moves += [move for move in (self._push_route(world, item) for item in world.store.list(ROUTE)) if move]
+        moves += [move for move in (self._push_rule(item) for item in world.store.list(RULE)) if move]
         if not moves:
             return False
         name, obj, kind = world.dice.choice(moves)
         if kind is SERVICE:
             self.endpoints[name] = _endpoints(world, name)
+        elif kind is RULE:
+            self.subsets = _subsets(obj)
+            self.endpoints["web"] = _endpoints(world, "web")  # what divides endpoints is pushed with them
         else:
             self.weight = _weight(world)
         type_ = keys.SERVICE_PROGRAMMED if kind is SERVICE else keys.PROGRAMMED
@@ -75,6 +70,18 @@ class DataPlane:
     def _push_route(self, world: World, route: Object) -> tuple[str, Object, Kind] | None:
         stale = self.weight != _weight(world)
         return (meta.name(route), route, ROUTE) if stale or not _accepted(route, keys.PROGRAMMED) else None
+
+    def _push_rule(self, rule: Object) -> tuple[str, Object, Kind] | None:
+        stale = self.subsets != _subsets(rule)
+        return (meta.name(rule), rule, RULE) if stale or not _accepted(rule, keys.PROGRAMMED) else None
+
+    def behind(self, door: str) -> frozenset[str]:
+        """The pods that a request through a door may be sent to: of a subset, those of its revision."""
+        subset = self.subsets.get(door)
+        if subset is None:
+            return self.endpoints.get(door, frozenset())
+        all_ = self.endpoints.get("web", frozenset())
+        return frozenset(name for name in all_ if not subset or name.rpartition("-")[0] == f"{KEY.name}-{subset}")
 
     def uses(self, pod: Object) -> bool:
         return any(meta.name(pod) in names for names in self.endpoints.values())
@@ -101,9 +108,14 @@ def _endpoints(world: World, service: str) -> frozenset[str]:
 
 def _weight(world: World) -> int:
     for route in world.store.list(ROUTE):
-        shares = {item["destination"]["host"]: item["weight"] for item in route["spec"]["http"][0]["route"]}
-        return int(shares["canary"])
+        for item in route["spec"]["http"][0]["route"]:
+            if "canary" in item["destination"].values():
+                return int(item["weight"])
     return 0
+
+
+def _subsets(rule: Object) -> dict[str, str]:
+    return {item["name"]: item["labels"].get(keys.HASH, "") for item in rule["spec"]["subsets"]}
 
 
 class DrainingKubelet(Kubelet):
@@ -160,7 +172,7 @@ class Laws:
             self._widest = max(self._widest, spec.replicas(happening.new))
         if happening.kind is ROUTE and happening.new is not None:
             yield from self._weights_make_a_hundred(happening.new)
-        if happening.kind is SERVICE and happening.by == "rollout":
+        if happening.kind in (SERVICE, RULE) and happening.by == "rollout":
             yield from self._doors_lead_to_ready_pods(world, happening)
         if happening.kind is core_v1.POD and happening.old is None:
             yield from self._never_too_many(world)
@@ -175,16 +187,13 @@ class Laws:
     def _doors_lead_to_ready_pods(self, world: World, happening: Happening) -> Iterable[str]:
         assert happening.old is not None
         assert happening.new is not None
-        before, after = (item["spec"]["selector"].get(keys.HASH) for item in (happening.old, happening.new))
-        if before == after or not self._script.steady:
+        before, after = (_doors(item) for item in (happening.old, happening.new))
+        moved = {hash_ for door, hash_ in after.items() if before.get(door) != hash_}
+        if not self._script.steady:
             return
-        ready = [
-            pod
-            for pod in world.store.list(core_v1.POD)
-            if meta.labels(pod).get(keys.HASH) == after and pods.is_ready(pod) and not meta.is_deleting(pod)
-        ]
-        if not ready:
-            yield f"Service {meta.name(happening.new)} was pointed at {after}, which has no ready pod"
+        alive = [pod for pod in world.store.list(core_v1.POD) if pods.is_ready(pod) and not meta.is_deleting(pod)]
+        for hash_ in moved - {meta.labels(pod).get(keys.HASH) for pod in alive}:
+            yield f"{happening.kind.kind} {meta.name(happening.new)} was pointed at {hash_}, which has no ready pod"
 
     def _never_too_many(self, world: World) -> Iterable[str]:
         if self._script.kind != "basic":
@@ -198,13 +207,13 @@ class Laws:
             yield f"{active} active pods where {self._widest + surge} are allowed"
 
     def _every_request_is_answered(self, world: World) -> Iterable[str]:
-        doors = {"blue-green": ["active"], "basic": ["stable"], "routed": ["stable"]}[self._script.kind]
-        if self._script.kind == "routed":
+        doors = ["active"] if self._script.kind == "blue-green" else ["stable"]
+        if self._script.kind in ROUTED:
             doors = (["canary"] if self._plane.weight > 0 else []) + (["stable"] if self._plane.weight < 100 else [])
         if self._script.kind == "basic" and spec.surge_and_unavailable(self._rollout(world))[0] == 0:
             return
         alive = {meta.name(pod) for pod in world.store.list(core_v1.POD) if pods.is_ready(pod)}
-        answers = {door: bool(self._plane.endpoints.get(door, frozenset()) & alive) for door in doors}
+        answers = {door: bool(self._plane.behind(door) & alive) for door in doors}
         if all(answers.values()):
             self._served = self._served or bool(state.stable_hash(self._rollout(world)))
         elif self._served:
@@ -217,12 +226,19 @@ class Laws:
         return found
 
 
+def _doors(obj: Object) -> dict[str, str | None]:
+    """Where a Service, or each subset of a DestinationRule, leads to."""
+    if "subsets" in obj["spec"]:
+        return dict(_subsets(obj))
+    return {meta.name(obj): obj["spec"]["selector"].get(keys.HASH)}
+
+
 class RolloutWorld:
     """One seed: a script, its world and its laws."""
 
     def __init__(self, seed: int, *, faults: Faults | None = None) -> None:
         dice = random.Random(seed * 104_729 + 3)
-        self.script = script(dice)
+        self.script = scripts.script(dice)
         self.plane = DataPlane()
         self.laws = Laws(self.script, self.plane)
         factories = [RolloutController, ReplicaSetController, EndpointSliceController]
@@ -247,9 +263,13 @@ class RolloutWorld:
         for name in ("active", "preview", "stable", "canary"):
             metadata = {"name": name, "namespace": "shop"}
             world.create(SERVICE, {"metadata": metadata, "spec": {"selector": {"app": "web"}}})
-        world.create(ROUTE, route())
-        world.create(argoproj_v1alpha1.ANALYSIS_TEMPLATE, analysis_template())
-        world.create(ROLLOUT, rollout(self.script))
+        world.create(ROUTE, scripts.route(self.script.kind))
+        if self.script.kind == "subsets":
+            metadata = {"name": "web", "namespace": "shop"}
+            world.create(SERVICE, {"metadata": metadata, "spec": {"selector": {"app": "web"}}})
+            world.create(RULE, scripts.destination_rule())
+        world.create(argoproj_v1alpha1.ANALYSIS_TEMPLATE, scripts.analysis_template())
+        world.create(ROLLOUT, scripts.rollout(self.script))
         await world.run(steps * 3)
         for action in self.script.actions:
             self._act(action)
@@ -271,7 +291,7 @@ class RolloutWorld:
         match action:
             case "version" | "back":
                 self._version = self._version + 1 if action == "version" else max(0, self._version - 1)
-                body = {**body, "template": template(self._version)}
+                body = {**body, "template": scripts.template(self._version)}
             case "scale":
                 body = {**body, "replicas": self._dice.randint(1, 6)}
             case "pause":
@@ -311,6 +331,8 @@ class RolloutWorld:
             service = self.world.store.get(SERVICE, ObjectKey("shop", name))
             assert service is not None
             assert service["spec"]["selector"].get(keys.HASH) == hash_, name
+        for rule in self.world.store.list(RULE):
+            assert set(_subsets(rule).values()) == {hash_}, rule["spec"]
         status = now["status"]
         reported = [int(status.get(field) or 0) for field in ("replicas", "updatedReplicas", "availableReplicas")]
         assert reported == [count] * 3, f"status says {status}"
@@ -318,89 +340,3 @@ class RolloutWorld:
         if self.script.kind == "routed":
             assert _weight(self.world) == 0
             assert traffic.sides(now).canary_service == "canary"
-
-
-def script(dice: random.Random) -> Script:
-    kind = dice.choice(("blue-green", "basic", "routed"))
-    steady = dice.random() < 0.6
-    acts = ("version", "version", "back", "promote", "promote", "full", "abort", "retry")
-    acts += () if steady else ("scale", "pause")
-    return Script(
-        kind,
-        dice.randint(1, 5),
-        blue_green(dice) if kind == "blue-green" else canary(dice, routed=kind == "routed"),
-        steady,
-        ("version", *dice.choices(acts, k=dice.randint(1, 6))),
-    )
-
-
-def blue_green(dice: random.Random) -> Object:
-    body: Object = {"activeService": "active", "previewService": "preview"}
-    if dice.random() < 0.5:
-        body["autoPromotionEnabled"] = False
-    if dice.random() < 0.4:
-        body["previewReplicaCount"] = 1
-    if dice.random() < 0.3:
-        body["scaleDownDelaySeconds"] = dice.choice((0, 5))
-    for field in ("prePromotionAnalysis", "postPromotionAnalysis"):
-        if dice.random() < 0.3:
-            body[field] = {"templates": [{"templateName": "rate"}]}
-    return {"blueGreen": body}
-
-
-def canary(dice: random.Random, *, routed: bool) -> Object:
-    choices: list[Object] = [
-        {"setWeight": dice.choice((5, 20, 50, 75))},
-        {"setWeight": dice.choice((20, 40, 100))},
-        {"pause": {}},
-        {"pause": {"duration": 5}},
-        {"analysis": {"templates": [{"templateName": "rate"}]}},
-    ]
-    if routed:
-        choices.append({"setCanaryScale": {"weight": 50}})
-    body: Object = {
-        "canaryService": "canary",
-        "stableService": "stable",
-        "steps": dice.choices(choices, k=dice.randint(0, 5)),
-        "maxSurge": dice.choice((1, 2, "25%")),
-        "maxUnavailable": dice.choice((0, 0, 1, "25%")),
-    }
-    if dice.random() < 0.3:
-        body["analysis"] = {"templates": [{"templateName": "rate"}]}
-    if routed:
-        body["trafficRouting"] = {"istio": {"virtualService": {"name": "web"}}}
-        if dice.random() < 0.3:
-            body["dynamicStableScale"] = True
-        if dice.random() < 0.3:
-            body["abortScaleDownDelaySeconds"] = dice.choice((0, 5))
-    return {"canary": body}
-
-
-def rollout(of: Script) -> Object:
-    return {
-        "metadata": {"name": KEY.name, "namespace": KEY.namespace},
-        "spec": {
-            "replicas": of.replicas,
-            "revisionHistoryLimit": 3,
-            "selector": {"matchLabels": {"app": "web"}},
-            "strategy": of.strategy,
-            "template": template(0),
-        },
-    }
-
-
-def template(version: int) -> Object:
-    return {
-        "metadata": {"labels": {"app": "web"}},
-        "spec": {"containers": [{"name": "web", "image": f"web:{version}"}]},
-    }
-
-
-def route() -> Object:
-    sides = [{"destination": {"host": "stable"}, "weight": 100}, {"destination": {"host": "canary"}, "weight": 0}]
-    return {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"hosts": ["web"], "http": [{"route": sides}]}}
-
-
-def analysis_template() -> Object:
-    metric = {"name": "rate", "provider": {"prometheus": {"query": "up"}}}
-    return {"metadata": {"name": "rate", "namespace": "shop"}, "spec": {"metrics": [metric]}}

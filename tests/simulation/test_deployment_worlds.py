@@ -1,4 +1,8 @@
-"""Deployment and ReplicaSet in seeded worlds with late reads, lost watches, conflicts, lost answers and crashes."""
+"""Deployment and ReplicaSet in seeded worlds with late reads, lost watches, conflicts, lost answers and crashes.
+
+1,000 in an ordinary run, 9,000 more in `make soak`, about 100 a second on one core; `test_rollout_worlds.py` has those
+of Rollouts.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ async def test_the_laws_hold_in_every_world(chunk: int) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-async def test_the_laws_hold_in_ten_thousand_worlds() -> None:
+async def test_the_laws_hold_in_thousands_of_worlds() -> None:
     for seed in SOAK_SEEDS:
         await live(seed)
 

@@ -48,6 +48,12 @@ def service_blocker(world: Observed, service: Object, item: Set, need: int, *, r
     pending = unprogrammed(service, retreat=retreat)
     if pending is not None:
         return pending
+    return endpoints_blocker(world, service, item, need)
+
+
+def endpoints_blocker(world: Observed, service: Object, item: Set, need: int) -> Blocker | None:
+    """Why the Service has too few ready endpoints of the set, whatever else it selects."""
+    name = meta.name(service)
     found = ready_endpoints(world, name, item)
     if found < need:
         text = f"Service {name} has {found} of {need} ready endpoints of ReplicaSet {item.name}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dabbawala.api import core_v1, istio_networking_v1
 from dabbawala.apimachinery import clock, meta
+from dabbawala.apimachinery.meta import Object
 from dabbawala.reconcile.plan import Patch
 from dabbawala.rollout import acceptance, keys, reasons, spec, traffic
 from dabbawala.rollout.draft import Blocker, Draft
@@ -60,8 +61,9 @@ def point(draft: Draft, role: str, target: Set, *, full: int) -> None:
     draft.routed = True
 
 
-def point_subset(draft: Draft, role: str, target: Set) -> None:
-    """The same for a subset of the DestinationRule."""
+def point_subset(draft: Draft, role: str, target: Set, *, full: int) -> None:
+    """The same for a subset of the DestinationRule. Its endpoints are the Service's: they must be there before it
+    leads to them, for the rule and the endpoints reach the data plane each in its own time."""
     situation = draft.situation
     key = traffic.destination_rule(situation.rollout)
     rule = situation.world.destination_rules.get(key) if key is not None else None
@@ -73,8 +75,9 @@ def point_subset(draft: Draft, role: str, target: Set) -> None:
     if any(act.kind is istio_networking_v1.DESTINATION_RULE for act in written):
         draft.block("DoorJustMoved", f"subset {subset} follows when the other one's change has been seen")
         return
-    if target.sure < 1 and spec.replicas(situation.rollout) > 0:
-        draft.block("TargetNotAvailable", f"subset {subset} waits for an available pod of ReplicaSet {target.name}")
+    blocker = _too_few(situation, rule, subset, target, full=full)
+    if blocker is not None:
+        draft.block(blocker.reason, blocker.message)
         return
     body = {
         "metadata": {
@@ -92,6 +95,18 @@ def point_subset(draft: Draft, role: str, target: Set) -> None:
     draft.routed = True
 
 
+def _too_few(situation: Situation, rule: Object, subset: str, target: Set, *, full: int) -> Blocker | None:
+    """Why the subset may not lead to the set yet: pods, or endpoints of the Service that it divides, are missing."""
+    if spec.replicas(situation.rollout) == 0:
+        return None
+    need = max(full, 1) if not traffic.subset_hash(rule, subset) else 1
+    if target.sure < need:
+        text = f"subset {subset} waits for {need} available pods of ReplicaSet {target.name}; it has {target.sure}"
+        return Blocker("TargetNotAvailable", text)
+    divided = situation.world.services.get(traffic.split_service(rule))
+    return acceptance.endpoints_blocker(situation.world, divided, target, need) if divided is not None else None
+
+
 def attached(situation: Situation, role: str, target: Set, need: int) -> Blocker | None:
     """Why traffic sent to the side in `role` would not reach `need` ready pods of the set; None when it would. The
     stable side is where traffic came from: what leads there is not held up by a node that lags behind."""
@@ -102,10 +117,21 @@ def attached(situation: Situation, role: str, target: Set, need: int) -> Blocker
             return blocker
     service = service_named(situation, role)
     if service is None:
-        if target.ready >= need:
-            return None
-        return Blocker("PodsNotReady", f"ReplicaSet {target.name} has {target.ready} of {need} ready pods")
+        return _unserved(situation, target, need, retreat=retreat)
     return acceptance.service_blocker(situation.world, service, target, need, retreat=retreat)
+
+
+def _unserved(situation: Situation, target: Set, need: int, *, retreat: bool) -> Blocker | None:
+    """The same where a subset is the door, and the Service that it divides may be known."""
+    if target.ready < need:
+        return Blocker("PodsNotReady", f"ReplicaSet {target.name} has {target.ready} of {need} ready pods")
+    key = traffic.destination_rule(situation.rollout)
+    rule = situation.world.destination_rules.get(key) if key is not None else None
+    divided = situation.world.services.get(traffic.split_service(rule)) if rule is not None else None
+    if divided is None:
+        return None
+    pending = acceptance.unprogrammed(divided, retreat=retreat)
+    return pending or acceptance.endpoints_blocker(situation.world, divided, target, need)
 
 
 def _subset_blocker(situation: Situation, role: str, target: Set, *, retreat: bool) -> Blocker | None:

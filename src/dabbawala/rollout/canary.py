@@ -52,7 +52,7 @@ def doors(draft: Draft, traffic: Traffic) -> None:
     if stable is None:
         return
     attachment.point(draft, "stable", stable, full=count)
-    attachment.point_subset(draft, "stable", stable)
+    attachment.point_subset(draft, "stable", stable, full=count)
     target = _canary_target(draft, traffic, stable)
     if target is None:
         return
@@ -60,7 +60,7 @@ def doors(draft: Draft, traffic: Traffic) -> None:
         draft.block("CanaryStillRouted", "the canary's Service moves when the route sends it nothing")
         return
     attachment.point(draft, "canary", target, full=1)
-    attachment.point_subset(draft, "canary", target)
+    attachment.point_subset(draft, "canary", target, full=1)
 
 
 def _canary_target(draft: Draft, traffic: Traffic, stable: Set) -> Set | None:

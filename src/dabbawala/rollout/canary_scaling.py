@@ -109,24 +109,38 @@ def limits_of(situation: Situation) -> Limits:
 
 
 def _shrink_others(draft: Draft, limits: Limits) -> None:
+    """A pod that is kept for its Service takes no part: what may go would else be spent on one that does not."""
     sets = draft.situation.sets
     available = sum(item.available for item in sets.all)
-    targets = replicas.shrink_others([Side(item.spec, item.available) for item in sets.others], available, limits)
-    for item, target in zip(sets.others, targets, strict=True):
+    kept = [0 if item.spec == 0 or _keeper(draft, item, limits) is None else 1 for item in sets.others]
+    sides = [
+        Side(item.spec - count, max(0, item.available - count)) for item, count in zip(sets.others, kept, strict=True)
+    ]
+    targets = replicas.shrink_others(sides, available, limits)
+    for item, count, target in zip(sets.others, kept, targets, strict=True):
         if item.spec > 0:
-            _resize(draft, item, _keep_one(draft, item, target, limits))
+            _resize(draft, item, _keep_one(draft, item, target, limits) if target == 0 else target + count)
 
 
 def _keep_one(draft: Draft, item: Set, target: int, limits: Limits) -> int:
     """A set that a Service selects keeps a pod; except where no surge leaves no room for it."""
-    if target > 0 or item.spec == 0 or limits.surge == 0 or limits.replicas == 0:
+    if target > 0 or item.spec == 0:
         return target
+    keeper = _keeper(draft, item, limits)
+    if keeper is None:
+        return target
+    draft.block("StillReferenced", keeper)
+    return 1
+
+
+def _keeper(draft: Draft, item: Set, limits: Limits) -> str | None:
+    """Why the set keeps a pod."""
+    if limits.surge == 0 or limits.replicas == 0:
+        return None
     blocker = attachment.referenced(draft.situation, item)
-    if draft.routed or blocker is not None:
-        message = blocker.message if blocker is not None else "a Service was switched just now"
-        draft.block("StillReferenced", message)
-        return 1
-    return target
+    if blocker is not None:
+        return blocker.message
+    return "a Service was switched just now" if draft.routed else None
 
 
 def _resize(draft: Draft, item: Set, count: int) -> None:

@@ -46,8 +46,8 @@ class RolloutController:
         self.watches = (
             Watch(apps_v1.REPLICA_SET, controller_owner(ROLLOUT)),
             Watch(argoproj_v1alpha1.ANALYSIS_RUN, controller_owner(ROLLOUT)),
-            Watch(core_v1.SERVICE, _naming_service),
-            Watch(discovery_v1.ENDPOINT_SLICE, _naming_slice),
+            Watch(core_v1.SERVICE, self._naming_service),
+            Watch(discovery_v1.ENDPOINT_SLICE, self._naming_slice),
             Watch(argoproj_v1alpha1.ANALYSIS_TEMPLATE, _judged),
             Watch(argoproj_v1alpha1.CLUSTER_ANALYSIS_TEMPLATE, _judged),
             Watch(apps_v1.DEPLOYMENT, _referring),
@@ -85,7 +85,7 @@ class RolloutController:
     def observe(self, rollout: Object, caches: Caches) -> Observed:
         """One observation of everything that this Rollout's plan may look at."""
         space = meta.namespace(rollout)
-        names = spec.services(rollout).values()
+        names = self._services(rollout, caches)
         services = {name: caches.get(core_v1.SERVICE, ObjectKey(space, name)) for name in names}
         return Observed(
             replica_sets=tuple(caches.owned_by(apps_v1.REPLICA_SET, meta.uid(rollout))),
@@ -102,6 +102,27 @@ class RolloutController:
             claimed_by=ownership.claimed_by(rollout, caches.list(apps_v1.DEPLOYMENT), self._instance),
             **self._routes(rollout, caches),
         )
+
+    def _naming_service(self, service: Object, caches: Caches) -> Iterable[ObjectKey]:
+        return self._using(meta.name(service), service, caches)
+
+    def _naming_slice(self, piece: Object, caches: Caches) -> Iterable[ObjectKey]:
+        return self._using(meta.labels(piece).get(keys.SLICE_SERVICE, ""), piece, caches)
+
+    def _using(self, name: str, obj: Object, caches: Caches) -> Iterable[ObjectKey]:
+        """The Rollouts of the object's namespace whose traffic comes through the Service of that name."""
+        for item in _of_namespace(obj, caches):
+            if name in self._services(item, caches):
+                yield meta.key(item)
+
+    def _services(self, rollout: Object, caches: Caches) -> set[str]:
+        """The Services that the Rollout names, and the one whose endpoints its subsets divide."""
+        named = set(spec.services(rollout).values())
+        key = traffic.destination_rule(rollout) if self._istio else None
+        rule = caches.get(istio_networking_v1.DESTINATION_RULE, key) if key is not None else None
+        if rule is not None and meta.namespace(rule) == meta.namespace(rollout):
+            named.add(traffic.split_service(rule))
+        return named - {""}
 
     def _routes(self, rollout: Object, caches: Caches) -> dict[str, dict[ObjectKey, Object]]:
         if not self._istio:
@@ -168,16 +189,6 @@ def _workload(rollout: Object, caches: Caches) -> Object | None:
 
 def _of_namespace(obj: Object, caches: Caches) -> Iterable[Object]:
     return caches.list(ROLLOUT, meta.namespace(obj) or None)
-
-
-def _naming_service(service: Object, caches: Caches) -> Iterable[ObjectKey]:
-    name = meta.name(service)
-    return [meta.key(item) for item in _of_namespace(service, caches) if name in spec.services(item).values()]
-
-
-def _naming_slice(piece: Object, caches: Caches) -> Iterable[ObjectKey]:
-    name = meta.labels(piece).get(keys.SLICE_SERVICE)
-    return [meta.key(item) for item in _of_namespace(piece, caches) if name in spec.services(item).values()]
 
 
 def _routed(route: Object, caches: Caches) -> Iterable[ObjectKey]:

@@ -74,7 +74,7 @@ def _release(draft: Draft, new: Set, stable: Set, role: str) -> int:
     """Time is up: no Service may be left on a set without pods."""
     attachment.point(draft, role, stable, full=1)
     if role == "canary":
-        attachment.point_subset(draft, role, stable)
+        attachment.point_subset(draft, role, stable, full=1)
     blocker = attachment.referenced(draft.situation, new)
     if draft.routed or blocker is not None:
         text = blocker.message if blocker is not None else "its Service was switched just now"

@@ -78,6 +78,13 @@ def destination_rule(rollout: Object) -> ObjectKey | None:
     return ObjectKey(namespace or str(rollout["metadata"].get("namespace") or ""), name)
 
 
+def split_service(rule: Object) -> str:
+    """The Service whose endpoints the rule's subsets divide, if it is one of the rule's own namespace; or empty."""
+    name, *rest = str((rule.get("spec") or {}).get("host") or "").split(".")
+    namespace = str((rule.get("metadata") or {}).get("namespace") or "")
+    return name if not rest or rest[0] == namespace else ""
+
+
 def sides(rollout: Object) -> Sides:
     body = spec.canary(rollout) or {}
     rule = ((body.get("trafficRouting") or {}).get("istio") or {}).get("destinationRule") or {}

@@ -89,7 +89,10 @@ async def prometheus(metric: Object, dialer: Dialer) -> Measured:
         body=body,
         timeout_seconds=timeout,
     )
-    result = samples(answer)
+    try:
+        result = samples(answer)
+    except NotMeasured as wrong:
+        raise NotMeasured(f"{address}: {wrong}") from wrong
     found = verdict.measured(metric, result)
     return Measured(found.phase, shown(result), found.message, {"ResolvedPrometheusQuery": query})
 
@@ -102,7 +105,8 @@ def samples(answer: Answer) -> Any:
         text = answer.body[:MESSAGE_MAX].decode(errors="replace")
         raise NotMeasured(f"prometheus answered {answer.status} with no JSON: {text}") from None
     if not isinstance(document, dict) or document.get("status") != "success":
-        error = document.get("error") if isinstance(document, dict) else None
+        told = document if isinstance(document, dict) else {}
+        error = told.get("error") or told.get("message")  # the API server's own, when it cannot pass the question on
         raise NotMeasured(f"prometheus answered {answer.status}: {error or 'no success'}")
     data = document.get("data") or {}
     kind, result = data.get("resultType"), data.get("result") or []
