@@ -240,6 +240,11 @@ async def test_a_file_that_is_no_database_is_named_with_the_remedy(tmp_path: Pat
     assert path.read_bytes().startswith(b"not a database")
 
 
+async def test_no_room_for_a_new_file_is_not_taken_for_damage(tmp_path: Path) -> None:
+    with pytest.raises(NoSpace, match="free some space"):
+        await Store.open(tmp_path / "state.db", settings=Settings(max_file_bytes=4096))
+
+
 async def test_a_flipped_byte_in_a_body_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     store = await Store.open(path)

@@ -8,6 +8,7 @@ into the file, so that a writer never pays for that.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -54,7 +55,7 @@ class Log:
             self._prepare(max_bytes)
         except sqlite3.DatabaseError as error:
             self._connection.close()
-            raise _corrupt(path, str(error)) from error
+            raise _opening_error(path, error) from error
         except StoreError:
             self._connection.close()
             raise
@@ -179,10 +180,24 @@ def _corrupt(path: Path, why: str) -> Corrupt:
     )
 
 
+def _opening_error(path: Path, error: sqlite3.Error) -> StoreError:
+    """A disk that is full or refuses is not a damaged file, and nobody shall throw the state away for it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return _write_error(path, error)
+    if code == sqlite3.SQLITE_IOERR and not shutil.disk_usage(path.parent).free:
+        return _no_space(path)
+    return _corrupt(path, str(error))
+
+
+def _no_space(path: Path) -> NoSpace:
+    return NoSpace(f"no space left to write {path}; nothing was written; free some space and try again")
+
+
 def _write_error(path: Path, error: sqlite3.Error) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
-        return NoSpace(f"no space left to write {path}; nothing was written; free some space and try again")
+        return _no_space(path)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return _corrupt(path, str(error))
     return WriteFailed(f"cannot write {path}: {error}; nothing was written")

@@ -91,8 +91,12 @@ class ControlPlane:
         async with AsyncExitStack() as cleanup:
             try:
                 served = await server.start(self._paths, chosen, self._clock, self._build, cleanup)
-            except (server.CannotServe, OSError, StatusError) as error:
+            except (server.CannotServe, StatusError) as error:
                 self._progress.say("failed", reason=str(error))
+                raise
+            except OSError as error:
+                where = error.filename or self._paths.data
+                self._progress.say("failed", reason=f"{where}: {error.strerror or error}; it must be there, with room")
                 raise
             daemon.write(self._paths, served.url, self._build)
             cleanup.callback(self._paths.record.unlink, missing_ok=True)

@@ -56,8 +56,7 @@ class Server:
 
 async def start(paths: Paths, options: Options, clock: Clock, build: str, cleanup: AsyncExitStack) -> Server:
     """Open the store and listen. Raises CannotServe; `cleanup` undoes what was done."""
-    pki = keys.ensure(paths.pki, clock.now(), hosts=[options.host_address])
-    signer = tokens.Signer.load(pki.token_key)
+    pki, signer = _keys(paths, options, clock)
     try:
         store = await Store.open(paths.state, cluster=paths.name, clock=clock)
     except StoreError as error:
@@ -79,6 +78,17 @@ async def start(paths: Paths, options: Options, clock: Clock, build: str, cleanu
     await _first_objects(server)
     keys.write_kubeconfig(paths.kubeconfig, keys.kubeconfig(pki, server.url, f"dabba-{paths.name}"))
     return server
+
+
+def _keys(paths: Paths, options: Options, clock: Clock) -> tuple[PKI, tokens.Signer]:
+    try:
+        pki = keys.ensure(paths.pki, clock.now(), hosts=[options.host_address])
+        return pki, tokens.Signer.load(pki.token_key)
+    except ValueError as error:
+        raise CannotServe(
+            f"a key or certificate in {paths.pki} is damaged ({error}); restore the folder from a backup, or remove it:"
+            " new ones are made then, and kubeconfigs and tokens of before are void"
+        ) from error
 
 
 def _extras(core: Core, audit: AuditLog) -> standard.Extras:
