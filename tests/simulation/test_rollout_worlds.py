@@ -38,9 +38,15 @@ async def test_the_laws_hold_in_thousands_of_worlds() -> None:
         await live(seed)
 
 
-async def test_a_world_that_once_came_to_a_standstill_goes_on() -> None:
-    """All that the surge allows was held by two older versions, one of them for its Service."""
-    await live(668)
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(668, id="all that the surge allows is held by two older versions, one of them for its Service"),
+        pytest.param(2023, id="a third version begins while the stable set has shrunk to nothing behind the second"),
+    ],
+)
+async def test_worlds_that_once_broke_hold(seed: int) -> None:
+    await live(seed)
 
 
 async def test_a_seed_replays_exactly() -> None:

@@ -29,6 +29,13 @@ def door_hash(situation: Situation, role: str) -> str | None:
     return None if service is None else selector_hash(service)
 
 
+def leads_elsewhere(situation: Situation) -> bool:
+    """The canary's door still leads to another revision: a route that was left from an earlier release (a new one may
+    begin before the last has put it back) is emptied first, then the door moves, then weight comes."""
+    new, current = situation.sets.new, door_hash(situation, "canary")
+    return bool(current) and new is not None and current != new.hash
+
+
 def share(situation: Situation, item: Set, seen: int) -> int:
     """The set's weight in the route as written, through whichever doors lead to it: after a promotion both may. A
     door that selects every revision leads to every set."""

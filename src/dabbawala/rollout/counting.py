@@ -13,11 +13,20 @@ def desired(situation: Situation, seen_weight: int) -> Counts:
     """The counts that the current step ends with."""
     rollout = situation.rollout
     if spec.routing(rollout) is not None:
-        stable = situation.sets.stable
-        rest = spec.max_weight(rollout) - seen_weight
-        return weights.routed_counts(rollout, attachment.share(situation, stable, seen_weight) if stable else rest)
+        return weights.routed_counts(rollout, _stable_weight(situation, seen_weight))
     surge, _ = spec.surge_and_unavailable(rollout)
     return weights.basic_counts(spec.replicas(rollout), weights.set_weight(rollout), surge)
+
+
+def _stable_weight(situation: Situation, seen_weight: int) -> int:
+    """What the stable set must be able to take: what it is sent, and everything while the route is to be emptied of
+    an earlier canary, for then it is the only one that can."""
+    stable, maximum = situation.sets.stable, spec.max_weight(situation.rollout)
+    if stable is None:
+        return maximum - seen_weight
+    if seen_weight and attachment.leads_elsewhere(situation):
+        return maximum
+    return attachment.share(situation, stable, seen_weight)
 
 
 def needed(situation: Situation) -> int:

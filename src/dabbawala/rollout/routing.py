@@ -66,18 +66,11 @@ def _rows(situation: Situation, now: Traffic) -> list[tuple[bool, int]]:
     return [
         (retreating, back),
         (available == 0, 0),
-        (_leads_elsewhere(situation), 0),
+        (attachment.leads_elsewhere(situation), 0),
         (state.promotes_fully(rollout), fully),
         (counting.blocker(situation, now.seen) is not None, _before(situation, now)),
         (True, weights.set_weight(rollout)),
     ]
-
-
-def _leads_elsewhere(situation: Situation) -> bool:
-    """The canary's door still leads to another revision: a route that was left from an earlier release (a new one may
-    begin before the last has put it back) is emptied first, then the door moves, then weight comes."""
-    new, current = situation.sets.new, attachment.door_hash(situation, "canary")
-    return bool(current) and new is not None and current != new.hash
 
 
 def _before(situation: Situation, now: Traffic) -> int:
@@ -168,10 +161,16 @@ def _stable_can_take_the_rest(draft: Draft, now: Traffic, target: int) -> Blocke
         return None
     maximum = spec.max_weight(rollout)
     need = weights.of_weight(spec.replicas(rollout), maximum - target, maximum)
-    if stable.sure >= need or (situation.sets.new is not None and situation.sets.new.available == 0):
+    if stable.sure >= need or _canary_is_dead(situation):
         return None
     text = f"ReplicaSet {stable.name} has {stable.sure} of the {need} available pods for its share of traffic"
     return Blocker("StableNotReady", text)
+
+
+def _canary_is_dead(situation: Situation) -> bool:
+    """Nobody is behind the canary's door any more, which may still lead to an earlier version than the new one."""
+    behind = situation.sets.by_hash(attachment.door_hash(situation, "canary") or "") or situation.sets.new
+    return behind is not None and behind.available == 0
 
 
 CHECKS: tuple[Check, ...] = (
