@@ -29,7 +29,12 @@ MOMENTS = {
     "while all is taken down": "product-search v3.4.1: rolled-back",
     "while the report is written": "the cluster is down",
 }
-ORDINARY = ("while the cluster starts", "while the first pods start", "during the blue-green release")
+ORDINARY = (
+    "while the cluster starts",
+    "while the first pods start",
+    "while traffic flows",
+    "during the blue-green release",
+)
 
 
 @pytest.fixture(scope="module")
