@@ -81,3 +81,9 @@ async def _until(holds: object) -> None:
     async with asyncio.timeout(5):
         while not holds():
             await asyncio.sleep(0.01)
+
+
+async def test_a_record_that_was_cut_short_spoils_no_other(path: Path) -> None:
+    path.write_text(line(1) + "2026-01-01T\n\n" + line(2))
+    assert (await shown(path, tail_lines=2)).splitlines()[-1] == "line 2"
+    assert await shown(path, stream="stdout") == "line 1\nline 2\n"

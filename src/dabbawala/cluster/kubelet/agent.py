@@ -90,8 +90,8 @@ class Agent:
                 tasks.create_task(self._pods.run())
                 await self._heartbeat.register()
                 await self._pods.filled()
-                await self._adopt()
                 tasks.create_task(self._heartbeat.run())
+                await self._adopt()
                 self._exits.begin()
                 self._pods.listen(self)
                 tasks.create_task(self._simulated.run(), name="simulated pods")
@@ -125,22 +125,34 @@ class Agent:
 
     async def _adopt(self) -> None:
         """Find the sandboxes of an earlier agent, and remove those whose pod the API has no more."""
-        try:
-            found = await self.parts.runtime.sandboxes()
-        except RuntimeFailure as failed:
-            self._heartbeat.troubles[self.parts.identity.name] = failed.message
-            log.error("the runtime does not answer: %s", failed.message)
-            return
+        found = await self._found_sandboxes()
         known = {meta.uid(pod) for pod in self._pods.cache.list()}
         self._sandboxes = {report.uid: report for report in found if report.uid in known}
         for report in found:
             if report.uid not in known:
                 log.info("pod %s/%s is gone from the API; its sandbox goes too", report.namespace, report.name)
-                await self.parts.runtime.remove(report.uid)
+                try:
+                    await self.parts.runtime.remove(report.uid)
+                except RuntimeFailure as failed:  # the next agent's turn; this one has pods to look after
+                    log.warning("sandbox of %s/%s: %s", report.namespace, report.name, failed.message)
         log.info("node %s: %d pods, %d of them running already", self.parts.identity.name, len(known),
                  len(self._sandboxes))  # fmt: skip
         for uid in set(self.parts.files.uids()) - known:
             await asyncio.to_thread(self.parts.files.remove, uid)
+
+    async def _found_sandboxes(self) -> list[PodStatus]:
+        """Wait for the runtime: whoever went on without knowing what runs would start it a second time."""
+        troubles, name = self._heartbeat.troubles, self.parts.identity.name
+        while True:
+            try:
+                found = await self.parts.runtime.sandboxes()
+            except RuntimeFailure as failed:
+                log.error("the runtime does not answer: %s; again in %g s", failed.message, BLIND_SECONDS)
+                troubles[name] = failed.message
+            else:
+                troubles.pop(name, None)
+                return found
+            await self.parts.clock.sleep(BLIND_SECONDS)
 
     async def _work(self, key: ObjectKey) -> None:
         try:

@@ -13,7 +13,7 @@ from typing import assert_never
 from dabbawala.api import core_v1
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import Conflict, NotFound, StatusError
-from dabbawala.cluster.kubelet import image_state, launch, pod_spec, starting, transitions
+from dabbawala.cluster.kubelet import image_state, launch, pod_spec, starting, stopping, transitions
 from dabbawala.cluster.kubelet.actions import (
     Action,
     BeginStop,
@@ -177,9 +177,9 @@ class Carrier:
 
     async def _signal(self, action: Signal) -> None:
         now = self._parts.clock.now()
-        number = signal.Signals[action.signal]
+        number = stopping.signal_number(action.signal) or signal.SIGTERM
         stop = self._memory.stops[action.name]
-        kill = number is signal.SIGKILL
+        kill = number == signal.SIGKILL
         self._memory.stops[action.name] = replace(stop, kill_at=now) if kill else replace(stop, term_at=now)
         try:
             await self._parts.runtime.signal(self._state.uid, action.name, number)

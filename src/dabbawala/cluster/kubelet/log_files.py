@@ -49,7 +49,7 @@ class _Printer:
         stamp, _, rest = record.partition(b" ")
         stream, _, rest = rest.partition(b" ")
         tag, _, text = rest.partition(b" ")
-        if self.options.stream and stream.decode() != self.options.stream:
+        if self.options.stream and stream != self.options.stream.encode():
             return b""
         if self.options.since is not None and stamp < _stamp(self.options.since):
             return b""
@@ -133,11 +133,12 @@ def _records(path: Path, size: int | None) -> list[bytes]:
 
 
 def _wanted(record: bytes, options: LogOptions) -> bool:
-    return not options.stream or record.split(b" ", 2)[1].decode() == options.stream
+    return not options.stream or record.split(b" ", 2)[1:2] == [options.stream.encode()]
 
 
 def _is_whole(record: bytes) -> bool:
-    return record.split(b" ", 3)[2] == b"F"
+    """Of a record that was cut short, by a full disk say, nothing is known."""
+    return record.split(b" ", 3)[2:3] == [b"F"]
 
 
 def _lines(records: list[bytes], options: LogOptions) -> int:

@@ -9,6 +9,7 @@ Source: pkg/kubelet/kuberuntime killContainer; "Termination of Pods" in the Kube
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -35,6 +36,18 @@ class Step:
 
     kind: StepKind
     wake: datetime | None = None
+
+
+def signal_number(name: str) -> int | None:
+    """The number of a signal as images and pods write it: `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3`; None for no signal."""
+    text = name.strip().upper().removeprefix("SIG")
+    base, sign, offset = text.partition("+") if "+" in text else text.partition("-")
+    try:
+        number = int(text) if text.isdecimal() else int(signal.Signals[f"SIG{base}"])
+        number += int(sign + offset) if sign else 0
+    except (KeyError, ValueError):
+        return None
+    return number if number in signal.valid_signals() else None
 
 
 def next_step(stop: Stop, now: datetime, limit: datetime | None) -> Step:

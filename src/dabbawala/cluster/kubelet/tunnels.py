@@ -101,12 +101,13 @@ async def _inward(open_: Open, reader: asyncio.StreamReader, *, stdin: bool) -> 
         channel, data = arrived
         if channel == Channel.RESIZE:
             size = orjson.loads(data)
-            session.resize(int(size.get("Width") or 0), int(size.get("Height") or 0))
+            with contextlib.suppress(OSError):  # the program has just ended, and its terminal with it
+                session.resize(int(size.get("Width") or 0), int(size.get("Height") or 0))
         elif channel == Channel.STDIN and not ended:
             ended = not data
             try:
                 await (session.write(data) if data else _end_input(open_))
-            except BrokenPipeError:
+            except OSError:  # it no longer reads; how it ended is still to be told
                 ended = True
 
 

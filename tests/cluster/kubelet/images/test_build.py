@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from dabbawala.cluster.kubelet import stopping
 from dabbawala.cluster.kubelet.images import build as building
 from dabbawala.cluster.kubelet.images import python_environment
 from dabbawala.cluster.kubelet.images.dockerfile import BadDockerfile, expand
@@ -192,3 +194,28 @@ def test_what_an_interrupted_build_left_is_swept_by_the_next(store: ImageStore, 
 )
 def test_variables_are_replaced_as_docker_does(text: str, expected: str) -> None:
     assert expand(text, {"A": "1"}) == expected
+
+
+@pytest.mark.parametrize("step", ["COPY app.py ../../../escaped.py", "WORKDIR ../../..\nCOPY app.py escaped.py"])
+def test_a_path_of_the_image_ends_at_its_root(store: ImageStore, context: Path, step: str) -> None:
+    image = build(store, context, f"FROM scratch\nWORKDIR /srv\n{step}\n")
+    assert (image.root / "escaped.py").is_file()
+
+
+def test_a_copied_link_leads_nothing_out_of_the_image(store: ImageStore, context: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (context / "tree").mkdir()
+    (context / "tree" / "away").symlink_to(outside)
+    for step in ("COPY app.py away/", "COPY app.py away/app.py", "COPY tree away/below", "RUN mkdir away/below"):
+        with pytest.raises(BadDockerfile, match=r"line 3: .*leads out of the image"):
+            build(store, context, f"FROM scratch\nCOPY tree /\n{step}\n")
+    assert list(outside.iterdir()) == []
+
+
+def test_a_stop_signal_is_a_name_or_a_number(store: ImageStore, context: Path) -> None:
+    assert build(store, context, "FROM scratch\nSTOPSIGNAL 3\n").stop_signal == "3"
+    with pytest.raises(BadDockerfile, match=r"line 2: .*NONSENSE is no signal"):
+        build(store, context, "FROM scratch\nSTOPSIGNAL NONSENSE\n")
+    names = ("SIGQUIT", "quit", "3", "SIGRTMIN+1", "SIGNONE", "999")
+    assert [stopping.signal_number(name) for name in names] == [3, 3, 3, signal.SIGRTMIN + 1, None, None]

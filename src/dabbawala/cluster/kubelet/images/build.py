@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 import shlex
 import shutil
 import sys
@@ -19,8 +20,9 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from dabbawala.apimachinery import clock
+from dabbawala.cluster.kubelet import stopping
 from dabbawala.cluster.kubelet.images import dockerfile, python_environment
-from dabbawala.cluster.kubelet.images.copying import Context, CopyError, place
+from dabbawala.cluster.kubelet.images.copying import Context, CopyError, Destination, place
 from dabbawala.cluster.kubelet.images.dockerfile import BadDockerfile, Instruction
 from dabbawala.cluster.kubelet.images.store import Image, ImageStore
 
@@ -76,7 +78,28 @@ def _carry_out(store: ImageStore, draft: Draft, before: list[Instruction], stage
             name, value = _argument(instruction, draft.variables, {**global_args, **draft.scope()})
             draft.args[name] = value or global_args.get(name, "")
         else:
-            STEPS[instruction.name](draft, instruction)
+            _step(draft, instruction)
+
+
+def _step(draft: Draft, instruction: Instruction) -> None:
+    try:
+        STEPS[instruction.name](draft, instruction)
+    except CopyError as error:
+        raise instruction.refuse(
+            str(error), "sources count from the build context, and all must stay in the image"
+        ) from error
+    except OSError as error:
+        raise instruction.refuse(
+            f"{error.filename or 'the image'}: {error.strerror or error}", "see to that path"
+        ) from error
+
+
+def _inside(draft: Draft, path: str) -> Path:
+    """Where a path of the image is on disk; as in a container, '..' ends at the root. Raises CopyError."""
+    whole = posixpath.normpath(f"/{PurePosixPath(draft.image.workdir or '/') / path}")
+    target = draft.root / whole.lstrip("/")
+    Destination(draft.root, target, into=False).check(draft.root if target == draft.root else target.parent)
+    return target
 
 
 def _argument(instruction: Instruction, given: Mapping[str, str], known: Mapping[str, str]) -> tuple[str, str]:
@@ -127,8 +150,8 @@ def _label(draft: Draft, instruction: Instruction) -> None:
 
 def _workdir(draft: Draft, instruction: Instruction) -> None:
     path = dockerfile.expand(instruction.text, draft.scope())
-    workdir = str(PurePosixPath(draft.image.workdir or "/") / path)
-    (draft.root / workdir.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    workdir = posixpath.normpath(PurePosixPath(draft.image.workdir or "/") / path)
+    _inside(draft, workdir).mkdir(parents=True, exist_ok=True)
     draft.image = replace(draft.image, workdir=workdir)
 
 
@@ -150,7 +173,10 @@ def _entrypoint(draft: Draft, instruction: Instruction) -> None:
 
 
 def _stop_signal(draft: Draft, instruction: Instruction) -> None:
-    draft.image = replace(draft.image, stop_signal=dockerfile.expand(instruction.text, draft.scope()))
+    name = dockerfile.expand(instruction.text, draft.scope())
+    if stopping.signal_number(name) is None:
+        raise instruction.refuse(f"{name} is no signal", "write a name such as SIGTERM, or a number")
+    draft.image = replace(draft.image, stop_signal=name)
 
 
 def _no_effect(draft: Draft, instruction: Instruction) -> None:
@@ -172,14 +198,11 @@ def _copy(draft: Draft, instruction: Instruction) -> None:
     *sources, destination = (dockerfile.expand(word, draft.scope()) for word in words)
     if any(source.startswith(("http://", "https://", "git@")) for source in sources):
         raise instruction.refuse("nothing is downloaded while building", "download it beforehand and COPY it")
-    target = draft.root / str(PurePosixPath(draft.image.workdir or "/") / destination).lstrip("/")
     into = destination.endswith("/") or destination in (".", "./") or len(sources) > 1
     mode = int(given["chmod"], 8) if given.get("chmod", "").isdigit() else None
+    target = Destination(draft.root, _inside(draft, destination), into)
     for source in sources:
-        try:
-            place(draft.context, source, target, into=into, unpack=instruction.name == "ADD", mode=mode)
-        except CopyError as error:
-            raise instruction.refuse(str(error), "the path counts from the build context") from error
+        place(draft.context, source, target, unpack=instruction.name == "ADD", mode=mode)
 
 
 def _run(draft: Draft, instruction: Instruction) -> None:
@@ -219,8 +242,7 @@ def _run_one(draft: Draft, instruction: Instruction, words: list[str]) -> None:
         draft.packages.append(tuple(_requirements(draft, instruction, words[2:])))
     elif words and words[0] == "mkdir":
         for path in (word for word in words[1:] if not word.startswith("-")):
-            inside = PurePosixPath(draft.image.workdir or "/") / path
-            (draft.root / str(inside).lstrip("/")).mkdir(parents=True, exist_ok=True)
+            _inside(draft, path).mkdir(parents=True, exist_ok=True)
     elif words and words[0] in HARMLESS:
         draft.notes.append(f"line {instruction.line}: {words[0]} has no effect here; files belong to the image")
     else:
@@ -234,7 +256,7 @@ def _requirements(draft: Draft, instruction: Instruction, words: list[str]) -> l
     """pip's arguments with the files they name found in the image."""
     found, is_file = [], False
     for word in words:
-        path = draft.root / str(PurePosixPath(draft.image.workdir or "/") / word).lstrip("/")
+        path = _inside(draft, word)
         if is_file and not path.is_file():
             raise instruction.refuse(f"{word} is not in the image", "COPY it before")
         found.append(str(path) if is_file or (word.startswith((".", "/")) and path.exists()) else word)
@@ -268,6 +290,10 @@ def _install(store: ImageStore, draft: Draft) -> None:
     if not draft.image.python:
         return
     target = draft.root / ENVIRONMENT.lstrip("/")
+    try:
+        Destination(draft.root, target, into=True).check(target)
+    except CopyError as error:
+        raise BadDockerfile(f"{error}; it is the place of the image's Python environment") from error
     if target.exists() and not draft.packages:
         return
     with store.locked():

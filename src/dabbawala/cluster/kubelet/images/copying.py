@@ -9,14 +9,28 @@ import fnmatch
 import os
 import shutil
 import tarfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 class CopyError(Exception):
-    """A source that is not in the context, or may not be copied."""
+    """A source that is not in the context, or may not be copied, or a destination that is not in the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where to copy: `path` on disk, inside the image's `root`; `into` says that it is a folder."""
+
+    root: Path
+    path: Path
+    into: bool
+
+    def check(self, folder: Path) -> None:
+        """Raises CopyError when a link on the way to the folder, made by an earlier COPY, leads out of the image."""
+        if not folder.resolve().is_relative_to(self.root.resolve()):
+            raise CopyError(f"/{folder.relative_to(self.root)} leads out of the image through a link")
 
 
 @dataclass(slots=True)
@@ -59,32 +73,37 @@ def _patterns(file: Path) -> list[tuple[str, bool]]:
     return [(line.lstrip("!").strip("/").removeprefix("**/"), line.startswith("!")) for line in kept]
 
 
-def place(context: Context, source: str, target: Path, *, into: bool, unpack: bool, mode: int | None) -> None:
-    """Copy what `source` matches to `target`; `into` says that the target is a folder. Raises CopyError."""
-    found = context.find(source)
+def place(context: Context, source: str, destination: Destination, *, unpack: bool, mode: int | None) -> None:
+    """Copy what `source` matches. Raises CopyError."""
+    found, target = context.find(source), destination.path
     for path in found:
         if path.is_dir():
-            _tree(context, path, target, mode)
+            _tree(context, path, destination, mode)
         elif unpack and path.name.endswith(ARCHIVES):
+            destination.check(target)
             _unpack(path, target)
         else:
-            folder = into or len(found) > 1 or target.is_dir()
-            _file(path, target / path.name if folder else target, mode)
+            folder = destination.into or len(found) > 1 or target.is_dir()
+            _file(path, replace(destination, path=target / path.name if folder else target), mode)
 
 
-def _tree(context: Context, source: Path, target: Path, mode: int | None) -> None:
+def _tree(context: Context, source: Path, destination: Destination, mode: int | None) -> None:
     """The content of a folder, not the folder itself."""
-    target.mkdir(parents=True, exist_ok=True)
+    destination.check(destination.path)
+    destination.path.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.iterdir()):
         if context.ignores(path):
             continue
+        below = replace(destination, path=destination.path / path.name)
         if path.is_dir() and not path.is_symlink():
-            _tree(context, path, target / path.name, mode)
+            _tree(context, path, below, mode)
         else:
-            _file(path, target / path.name, mode)
+            _file(path, below, mode)
 
 
-def _file(source: Path, target: Path, mode: int | None) -> None:
+def _file(source: Path, destination: Destination, mode: int | None) -> None:
+    target = destination.path
+    destination.check(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(target):
         target.unlink()

@@ -1,6 +1,6 @@
 """Writing a set of files so that a reader sees all of the old set or all of the new one.
 
-The files live in a time-stamped folder, `..data` points at it, and each name in the volume points through `..data`.
+The files live in a folder of their own, `..data` points at it, and each name in the volume points through `..data`.
 An update makes a new folder and renames a new link over `..data`; programs that watch for that rename work as they do
 on Kubernetes.
 Source: pkg/volume/util/atomic_writer.go.
@@ -26,20 +26,28 @@ def write(folder: Path, files: Files) -> bool:
     current = folder / _DATA
     if current.is_dir() and _same(current, files):
         return False
-    stamped = Path(tempfile.mkdtemp(prefix="..", dir=folder))
-    stamped.chmod(0o755)
-    for path, file in files.items():
-        _write_file(stamped / path, file)
-    old = os.readlink(current) if current.is_symlink() else None
-    link = folder / "..data_tmp"
-    with contextlib.suppress(FileNotFoundError):
-        link.unlink()
-    link.symlink_to(stamped.name)
-    link.replace(current)
+    fresh = Path(tempfile.mkdtemp(prefix="..", dir=folder))
+    try:
+        fresh.chmod(0o755)
+        for path, file in files.items():
+            _write_file(fresh / path, file)
+        link = folder / "..data_tmp"
+        with contextlib.suppress(FileNotFoundError):
+            link.unlink()
+        link.symlink_to(fresh.name)
+        link.replace(current)
+    finally:
+        _forget_old(folder, current)
     _link_names(folder, files)
-    if old is not None:
-        shutil.rmtree(folder / old, ignore_errors=True)
     return True
+
+
+def _forget_old(folder: Path, current: Path) -> None:
+    """Remove every set but the one in force: the one before, and what a full disk or a crash left half written."""
+    kept = os.readlink(current) if current.is_symlink() else ""
+    for entry in folder.glob("..*"):
+        if entry.name != kept and entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _check(files: Files) -> None:
