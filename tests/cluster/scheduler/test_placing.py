@@ -164,6 +164,19 @@ def test_room_made_for_a_nominated_pod_is_not_given_to_a_lesser_one() -> None:
     assert place(world, pod("vip", cpu="2", priority=100))[0].node == "a"
 
 
+def test_while_victims_are_on_their_way_out_nobody_else_has_to_go() -> None:
+    world = snapshot(node("a", cpu="1"), node("b", cpu="1"))
+    leaving = pod("low", priority=1)
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    world.place(placed(leaving), "a")
+    world.place(placed(pod("other", priority=0)), "b")
+    vip = pod("vip", priority=100)
+    vip["status"] = {"nominatedNodeName": "a"}
+    (decision,) = place(world, vip)
+    assert decision.victims == ()
+    assert decision.message.endswith("not eligible due to a terminating pod on the nominated node.")
+
+
 def test_who_may_not_preempt_is_told_so() -> None:
     world = snapshot(node("a", cpu="1"))
     world.place(placed(pod("low", priority=1)), "a")

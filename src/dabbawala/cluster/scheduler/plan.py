@@ -154,6 +154,8 @@ def _preempt(pod: Object, attempt: _Attempt) -> preemption.Choice | str:
     hopeless = total - len(curable)
     if not attempt.needs.may_preempt:
         return "preemption: not eligible due to preemptionPolicy=Never."
+    if _is_being_freed(pod, attempt):
+        return "preemption: not eligible due to a terminating pod on the nominated node."
     choice = None
     if attempt.needs.priority > 0 and attempt.domains is None:
         choice = preemption.choose(attempt.needs, meta.uid(pod), curable)
@@ -166,6 +168,14 @@ def _preempt(pod: Object, attempt: _Attempt) -> preemption.Choice | str:
         }
     )
     return f"preemption: {_available(attempt.snapshot, reasons)}" if total else ""
+
+
+def _is_being_freed(pod: Object, attempt: _Attempt) -> bool:
+    """Victims of an earlier try are still on their way out: nobody else has to go meanwhile."""
+    node = attempt.snapshot.node((pod.get("status") or {}).get("nominatedNodeName") or "")
+    return node is not None and any(
+        meta.is_deleting(other.object) and other.priority < attempt.needs.priority for other in node.pods.values()
+    )
 
 
 def _curable(attempt: _Attempt, node: NodeState) -> bool:
