@@ -1,13 +1,13 @@
 """Rollouts with bad luck and Rollouts that cannot be: each ends in the right phase, and says whose fault it is.
 
-On virtual time, so that deadlines of minutes pass at once; what a user reads is read with the real kubectl.
+Each is tried twice: on virtual time, where deadlines of minutes pass at once, and carried by a process of its own over
+TLS with the rights of `manifests/rollout`, with shorter ones. What a user reads is read with the real kubectl.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,46 @@ from dabbawala.api import apps_v1, argoproj_v1alpha1, core_v1
 from dabbawala.apimachinery import conditions, meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import Invalid
-from dabbawala.cluster.apiserver.http import Front
 from dabbawala.rollout import keys
-from tests.e2e.virtual_cluster import PROMETHEUS, ROLLOUT, VirtualCluster, virtual_cluster
+from tests.e2e import outside as places
+from tests.e2e.outside import Outside
+from tests.e2e.rollout_hosts import Host, VirtualHost, process_host
+from tests.e2e.virtual_cluster import PROMETHEUS, ROLLOUT, virtual_cluster
 
-NAMESPACE, NAME = "default", "shop"
+NAME = "shop"
 MISSING = "invalid.example/shop:non-existent"
 RUN = argoproj_v1alpha1.ANALYSIS_RUN
 
 
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[VirtualCluster]:
-    async with virtual_cluster(tmp_path) as made:
+@pytest.fixture(scope="module")
+def outside(process_pods: None, binaries: dict[str, Path]) -> Iterator[Outside]:
+    """The real node is there for Prometheus alone; pods run on the simulated one, so that no image is needed."""
+    with places.outside(binaries["kubectl"], "--nodes", "1", "--simulated-nodes", "1") as made:
+        made.kubectl("cordon", "node-1")
         yield made
+
+
+@pytest.fixture(scope="module")
+def namespaces() -> Iterator[str]:
+    return (f"bad-luck-{number}" for number in itertools.count(1))
+
+
+@pytest.fixture
+async def virtual(tmp_path: Path, binaries: dict[str, Path]) -> AsyncIterator[VirtualHost]:
+    async with virtual_cluster(tmp_path) as made:
+        yield VirtualHost(made, binaries["kubectl"])
+
+
+@pytest.fixture(params=["virtual time", "own process"])
+async def cluster(
+    request: pytest.FixtureRequest, tmp_path: Path, binaries: dict[str, Path], namespaces: Iterator[str]
+) -> AsyncIterator[Host]:
+    if request.param == "virtual time":
+        async with virtual_cluster(tmp_path) as made:
+            yield VirtualHost(made, binaries["kubectl"])
+        return
+    async with process_host(request.getfixturevalue("outside"), next(namespaces)) as host:
+        yield host
 
 
 def rollout(strategy: Object, **spec: Any) -> Object:
@@ -37,7 +64,7 @@ def rollout(strategy: Object, **spec: Any) -> Object:
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Rollout",
-        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "metadata": {"name": NAME},
         "spec": {
             "replicas": 2,
             "progressDeadlineSeconds": 60,
@@ -51,7 +78,7 @@ def rollout(strategy: Object, **spec: Any) -> Object:
 
 def service(name: str, app: str = "shop") -> Object:
     spec = {"selector": {"app": app}, "ports": [{"port": 80, "targetPort": 8080}]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
 
 
 def analysis_template(query: str, *, address: str = PROMETHEUS, **metric: Any) -> Object:
@@ -60,7 +87,7 @@ def analysis_template(query: str, *, address: str = PROMETHEUS, **metric: Any) -
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "AnalysisTemplate",
-        "metadata": {"name": "success", "namespace": NAMESPACE},
+        "metadata": {"name": "success"},
         "spec": {"metrics": [{**asked, "provider": provider}]},
     }
 
@@ -69,98 +96,77 @@ JUDGED = {"canary": {"steps": [{"setWeight": 50}, {"analysis": {"templates": [{"
 BLUE_GREEN = {"blueGreen": {"activeService": "active", "previewService": "preview"}}
 
 
-async def described(cluster: VirtualCluster, kubectl: Path, kind: str = "rollout", name: str = NAME) -> str:
-    """What `kubectl describe` shows."""
-    await cluster.settle()
-    front = Front(cluster.server.handle)
-    port = await front.listen_tcp("127.0.0.1", 0, None)
-    command = [f"--server=http://127.0.0.1:{port}", "--namespace", NAMESPACE, "describe", kind, name]
-    environment = {"HOME": str(kubectl.parent), "PATH": os.environ["PATH"], "KUBECONFIG": os.devnull}
-    try:
-        process = await asyncio.create_subprocess_exec(
-            str(kubectl), *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        out, _ = await asyncio.wait_for(process.communicate(), 30)
-    finally:
-        await front.close()
-    assert process.returncode == 0, out.decode()
-    return " ".join(out.decode().split())
-
-
-def events(cluster: VirtualCluster) -> dict[str, str]:
+def events(cluster: Host) -> dict[str, str]:
     """Reason -> the last message, of the Rollout's events."""
-    found = cluster.server.core.objects.list(core_v1.EVENT.resource, NAMESPACE)
+    found = cluster.list(core_v1.EVENT)
     return {item["reason"]: item["message"] for item in found if item["involvedObject"].get("kind") == "Rollout"}
 
 
-def replica_sets(cluster: VirtualCluster) -> list[Object]:
-    return cluster.list(apps_v1.REPLICA_SET, NAMESPACE)
+def replica_sets(cluster: Host) -> list[Object]:
+    return cluster.list(apps_v1.REPLICA_SET)
 
 
-async def healthy(cluster: VirtualCluster, *objects: Object) -> Object:
+async def healthy(cluster: Host, *objects: Object) -> Object:
     await cluster.apply(*objects)
-    return await cluster.until_phase(NAME, NAMESPACE, "Healthy")
+    return await cluster.until_phase(NAME, "Healthy")
 
 
-async def test_a_missing_service_is_named_and_the_release_goes_on_when_it_comes(
-    cluster: VirtualCluster, binaries: dict[str, Path]
-) -> None:
+async def test_a_missing_service_is_named_and_the_release_goes_on_when_it_comes(cluster: Host) -> None:
     await cluster.apply(service("preview"), rollout(BLUE_GREEN))
-    found = await cluster.until_phase(NAME, NAMESPACE, "Degraded")
+    found = await cluster.until_phase(NAME, "Degraded")
     expected = 'The Rollout "shop" is invalid: spec.strategy.blueGreen.activeService: '
     assert expected in found["status"]["message"]
     assert 'service "active" not found' in found["status"]["message"]
     assert replica_sets(cluster) == []
-    shown = await described(cluster, binaries["kubectl"])
-    assert "Phase: Degraded" in shown
-    assert "Warning InvalidSpec" in shown
-    assert 'service "active" not found' in shown
+    told = ("Phase: Degraded", "Warning InvalidSpec", 'service "active" not found')
+    await cluster.until_described("rollout", NAME, *told)
 
     await cluster.apply(service("active"))
-    found = await cluster.until_phase(NAME, NAMESPACE, "Healthy")
+    found = await cluster.until_phase(NAME, "Healthy")
     assert conditions.find(found, "InvalidSpec") is None
 
 
-async def test_a_service_of_other_pods_is_refused(cluster: VirtualCluster) -> None:
+async def test_a_service_of_other_pods_is_refused(cluster: Host) -> None:
     await cluster.apply(service("active", app="other"), service("preview"), rollout(BLUE_GREEN))
-    found = await cluster.until_phase(NAME, NAMESPACE, "Degraded")
+    found = await cluster.until_phase(NAME, "Degraded")
     assert 'Service "active" has unmatch label "app" in rollout' in found["status"]["message"]
 
 
-async def test_metrics_that_never_come_stop_the_release(cluster: VirtualCluster, binaries: dict[str, Path]) -> None:
-    before = await healthy(cluster, analysis_template("nobody_exports_this"), rollout(JUDGED))
-    await cluster.set_image(NAME, NAMESPACE, "shop:v2")
-    found = await cluster.until_phase(NAME, NAMESPACE, "Degraded")
+async def test_metrics_that_never_come_stop_the_release(cluster: Host) -> None:
+    before = await healthy(
+        cluster, analysis_template("nobody_exports_this", consecutiveErrorLimit=cluster.errors), rollout(JUDGED)
+    )
+    await cluster.set_image(NAME, "shop:v2")
+    found = await cluster.until_phase(NAME, "Degraded")
     assert found["status"]["stableRS"] == before["status"]["stableRS"]
     assert "RolloutAborted" in found["status"]["message"]
     assert 'Metric "success" assessed Error' in found["status"]["message"]
-    run = cluster.list(RUN, NAMESPACE)[0]
+    run = cluster.list(RUN)[0]
     measured = run["status"]["metricResults"][0]["measurements"]
     assert {item["phase"] for item in measured} == {"Error"}
     assert all(item.get("message") for item in measured)
-    shown = await described(cluster, binaries["kubectl"])
-    assert "Warning RolloutAborted" in shown
+    await cluster.until_described("rollout", NAME, "Warning RolloutAborted")
     await cluster.until("only old pods", lambda: _alive(cluster) == {before["status"]["stableRS"]: 2})
 
 
-async def test_a_prometheus_that_is_down_stops_the_release_and_is_named(
-    cluster: VirtualCluster, binaries: dict[str, Path]
-) -> None:
+async def test_a_prometheus_that_is_down_stops_the_release_and_is_named(cluster: Host) -> None:
     address = "http://prometheus.nowhere.svc.cluster.local:9090"
-    await healthy(cluster, analysis_template("up", address=address), rollout(JUDGED))
-    await cluster.set_image(NAME, NAMESPACE, "shop:v2")
-    found = await cluster.until_phase(NAME, NAMESPACE, "Degraded")
+    await healthy(
+        cluster, analysis_template("up", address=address, consecutiveErrorLimit=cluster.errors), rollout(JUDGED)
+    )
+    await cluster.set_image(NAME, "shop:v2")
+    found = await cluster.until_phase(NAME, "Degraded")
     assert 'Metric "success" assessed Error' in found["status"]["message"]
     assert "prometheus.nowhere" in found["status"]["message"]
-    run = meta.name(cluster.list(RUN, NAMESPACE)[0])
-    assert "prometheus.nowhere" in await described(cluster, binaries["kubectl"], "analysisrun", run)
+    run = meta.name(cluster.list(RUN)[0])
+    await cluster.until_described("analysisrun", run, "prometheus.nowhere")
 
 
-async def test_an_analysis_without_a_verdict_pauses_the_release_until_somebody_decides(cluster: VirtualCluster) -> None:
-    template = analysis_template("vector(0.5)", failureCondition="result[0] < 0.1")
+async def test_an_analysis_without_a_verdict_pauses_the_release_until_somebody_decides(cluster: Host) -> None:
+    template = analysis_template("vector(0.5)", interval="1s", failureCondition="result[0] < 0.1")
     await healthy(cluster, template, rollout(JUDGED))
-    await cluster.set_image(NAME, NAMESPACE, "shop:v2")
-    found = await cluster.until_phase(NAME, NAMESPACE, "Paused")
+    await cluster.set_image(NAME, "shop:v2")
+    found = await cluster.until_phase(NAME, "Paused")
     assert found["status"]["pauseConditions"][0]["reason"] == "InconclusiveAnalysisRun"
 
 
@@ -198,13 +204,12 @@ async def test_an_analysis_without_a_verdict_pauses_the_release_until_somebody_d
         ),
     ],
 )
-async def test_a_contradictory_rollout_is_refused_with_its_field(
-    cluster: VirtualCluster, strategy: Object, message: str
-) -> None:
+async def test_a_contradictory_rollout_is_refused_with_its_field(cluster: Host, strategy: Object, message: str) -> None:
     await cluster.apply(service("active"), rollout(strategy))
-    found = await cluster.until_phase(NAME, NAMESPACE, "Degraded")
+    found = await cluster.until_phase(NAME, "Degraded")
     assert found["status"]["message"].startswith('InvalidSpec: The Rollout "shop" is invalid: spec.')
     assert message in found["status"]["message"]
+    await cluster.until("the event", lambda: events(cluster).get("InvalidSpec"))
     assert events(cluster)["InvalidSpec"] in found["status"]["message"]
     assert replica_sets(cluster) == []
 
@@ -217,88 +222,85 @@ async def test_a_contradictory_rollout_is_refused_with_its_field(
         ({"selector": "app=shop"}, "spec.selector"),
     ],
 )
-async def test_a_malformed_rollout_never_gets_in(cluster: VirtualCluster, spec: Object, field: str) -> None:
+async def test_a_malformed_rollout_never_gets_in(cluster: Host, spec: Object, field: str) -> None:
     made = rollout({"canary": {}})
     with pytest.raises(Invalid) as refused:
-        await cluster.client.create(ROLLOUT, {**made, "spec": {**made["spec"], **spec}}, NAMESPACE)
+        await cluster.client.create(ROLLOUT, {**made, "spec": {**made["spec"], **spec}}, cluster.namespace)
     assert field in str(refused.value)
 
 
-async def test_a_selector_that_misses_its_own_pods_is_refused(cluster: VirtualCluster) -> None:
+async def test_a_selector_that_misses_its_own_pods_is_refused(cluster: Host) -> None:
     await cluster.apply(rollout({"canary": {}}, selector={"matchLabels": {"app": "other"}}))
-    found = await cluster.until_phase(NAME, NAMESPACE, "Degraded")
+    found = await cluster.until_phase(NAME, "Degraded")
     assert "`selector` does not match template `labels`" in found["status"]["message"]
 
 
-async def test_an_image_that_does_not_exist_runs_into_the_deadline_and_the_old_version_stays(
-    cluster: VirtualCluster, binaries: dict[str, Path]
-) -> None:
-    before = await healthy(cluster, rollout({"canary": {}}))
-    await cluster.set_image(NAME, NAMESPACE, MISSING)
-    found = await cluster.until_phase(NAME, NAMESPACE, "Degraded")
+async def test_an_image_that_does_not_exist_runs_into_the_deadline_and_the_old_version_stays(cluster: Host) -> None:
+    before = await healthy(cluster, rollout({"canary": {}}, progressDeadlineSeconds=cluster.deadline))
+    await cluster.set_image(NAME, MISSING)
+    found = await cluster.until_phase(NAME, "Degraded")
     new = found["status"]["currentPodHash"]
     assert found["status"]["message"].startswith(
         f'ProgressDeadlineExceeded: ReplicaSet "{NAME}-{new}" has timed out progressing. '
     )
-    assert f"`dabba rollout explain {NAME} -n {NAMESPACE}`" in found["status"]["message"]
+    assert f"`dabba rollout explain {NAME} -n {cluster.namespace}`" in found["status"]["message"]
     assert not found["status"].get("abort")
     assert _ready(cluster).get(before["status"]["stableRS"], 0) >= 1
-    pod = next(pod for pod in cluster.list(core_v1.POD, NAMESPACE) if meta.labels(pod)[keys.HASH] == new)
+    pod = next(pod for pod in cluster.list(core_v1.POD) if meta.labels(pod)[keys.HASH] == new)
     waiting = pod["status"]["containerStatuses"][0]["state"]["waiting"]
     assert waiting["reason"] in ("ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull")
-    assert "Warning ProgressDeadlineExceeded" in await described(cluster, binaries["kubectl"])
+    await cluster.until_described("rollout", NAME, "Warning ProgressDeadlineExceeded")
 
-    await cluster.set_image(NAME, NAMESPACE, "shop:v2")
-    await cluster.until_phase(NAME, NAMESPACE, "Healthy")
+    await cluster.set_image(NAME, "shop:v2")
+    await cluster.until_phase(NAME, "Healthy")
 
 
-async def test_with_progress_deadline_abort_the_old_version_comes_back_by_itself(cluster: VirtualCluster) -> None:
+async def test_with_progress_deadline_abort_the_old_version_comes_back_by_itself(cluster: Host) -> None:
     services = (service("active"), service("preview"))
-    before = await healthy(cluster, *services, rollout(BLUE_GREEN, progressDeadlineAbort=True))
-    await cluster.set_image(NAME, NAMESPACE, MISSING)
-    found = await cluster.until_phase(NAME, NAMESPACE, "Degraded")
+    before = await healthy(
+        cluster, *services, rollout(BLUE_GREEN, progressDeadlineAbort=True, progressDeadlineSeconds=cluster.deadline)
+    )
+    await cluster.set_image(NAME, MISSING)
+    found = await cluster.until_phase(NAME, "Degraded")
     assert found["status"]["abort"] is True
     assert "RolloutAborted" in found["status"]["message"]
     assert "has timed out progressing" in found["status"]["message"]
-    active = cluster.read(core_v1.SERVICE, "active", NAMESPACE)
+    active = cluster.read(core_v1.SERVICE, "active")
     assert active["spec"]["selector"][keys.HASH] == before["status"]["stableRS"]
     await cluster.until("the preview is gone", lambda: _alive(cluster) == {before["status"]["stableRS"]: 2})
 
 
-async def test_pods_whose_readiness_flaps_are_never_promoted(cluster: VirtualCluster) -> None:
+async def test_pods_whose_readiness_flaps_are_never_promoted(virtual: VirtualHost) -> None:
+    """Over minutes, so on virtual time alone."""
     services = (service("active"), service("preview"))
-    before = await healthy(cluster, *services, rollout(BLUE_GREEN, minReadySeconds=20))
-    await cluster.set_image(NAME, NAMESPACE, "shop:v2")
+    before = await healthy(virtual, *services, rollout(BLUE_GREEN, minReadySeconds=20))
+    await virtual.set_image(NAME, "shop:v2")
     for _ in range(12):
-        await _for(cluster, 5)
-        for pod in cluster.list(core_v1.POD, NAMESPACE):
+        await _for(virtual, 5)
+        for pod in virtual.list(core_v1.POD):
             if meta.labels(pod)[keys.HASH] != before["status"]["stableRS"]:
-                await _flap(cluster, pod)
-        active = cluster.read(core_v1.SERVICE, "active", NAMESPACE)
+                await _flap(virtual, pod)
+        active = virtual.read(core_v1.SERVICE, "active")
         assert active["spec"]["selector"][keys.HASH] == before["status"]["stableRS"]
-    await _for(cluster, 5)
-    found = await cluster.until_phase(NAME, NAMESPACE, "Degraded")
+    await _for(virtual, 5)
+    found = await virtual.until_phase(NAME, "Degraded")
     assert "ProgressDeadlineExceeded" in found["status"]["message"]
 
 
-async def test_another_argo_controller_keeps_its_rollouts(cluster: VirtualCluster, binaries: dict[str, Path]) -> None:
+async def test_another_argo_controller_keeps_its_rollouts(cluster: Host) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argo"}}
     await cluster.apply(namespace, argo(1))
     await cluster.until("Argo runs", lambda: cluster.read(apps_v1.DEPLOYMENT, "argo-rollouts", "argo").get(
         "status", {}).get("readyReplicas"))  # fmt: skip
     await cluster.apply(rollout({"canary": {}}))
-    await _for(cluster, 30)
-    found = cluster.read(ROLLOUT, NAME, NAMESPACE)
-    condition = conditions.find(found, "ForeignController")
-    assert condition is not None
+    await cluster.until("it is left alone", lambda: conditions.find(_rollout(cluster), "ForeignController"))
+    condition = conditions.find(_rollout(cluster), "ForeignController") or {}
     assert "the Argo Rollouts controller argo/argo-rollouts owns this Rollout; scale it to 0" in condition["message"]
     assert replica_sets(cluster) == []
-    shown = await described(cluster, binaries["kubectl"])
-    assert "Warning ForeignController" in shown
-    assert "scale it to 0" in shown
+    await cluster.until_described("rollout", NAME, "Warning ForeignController", "scale it to 0")
 
     await cluster.apply(argo(0))
-    found = await cluster.until_phase(NAME, NAMESPACE, "Healthy")
+    found = await cluster.until_phase(NAME, "Healthy")
     assert conditions.find(found, "ForeignController") is None
 
 
@@ -319,36 +321,40 @@ def argo(replicas: int) -> Object:
 # What is seen and done.
 
 
-def _count(cluster: VirtualCluster, counts: Callable[[Object], bool]) -> dict[str, int]:
+def _rollout(cluster: Host) -> Object:
+    return cluster.read(ROLLOUT, NAME)
+
+
+def _count(cluster: Host, counts: Callable[[Object], bool]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for pod in cluster.list(core_v1.POD, NAMESPACE):
+    for pod in cluster.list(core_v1.POD):
         if counts(pod) and not meta.is_deleting(pod):
             hash_ = meta.labels(pod)[keys.HASH]
             found[hash_] = found.get(hash_, 0) + 1
     return found
 
 
-def _alive(cluster: VirtualCluster) -> dict[str, int]:
+def _alive(cluster: Host) -> dict[str, int]:
     return _count(cluster, lambda pod: True)
 
 
-def _ready(cluster: VirtualCluster) -> dict[str, int]:
+def _ready(cluster: Host) -> dict[str, int]:
     return _count(cluster, lambda pod: conditions.is_true(pod, "Ready"))
 
 
-async def _for(cluster: VirtualCluster, seconds: float) -> None:
-    end = cluster.clock.monotonic() + seconds
-    while cluster.clock.monotonic() < end:
-        await cluster.pass_time()
+async def _for(virtual: VirtualHost, seconds: float) -> None:
+    end = virtual.cluster.clock.monotonic() + seconds
+    while virtual.cluster.clock.monotonic() < end:
+        await virtual.cluster.pass_time()
 
 
-async def _flap(cluster: VirtualCluster, pod: Object) -> None:
+async def _flap(virtual: VirtualHost, pod: Object) -> None:
     """Not ready, and a second later ready again."""
     for status in ("False", "True"):
-        now = cluster.clock.now()
-        listed = cluster.read(core_v1.POD, meta.name(pod), NAMESPACE)["status"].get("conditions") or ()
+        now = virtual.cluster.clock.now()
+        listed = virtual.read(core_v1.POD, meta.name(pod))["status"].get("conditions") or ()
         changed = conditions.put(listed, conditions.Condition("Ready", status, "Flapping"), now)
-        await cluster.client.patch(
-            core_v1.POD, meta.name(pod), NAMESPACE, {"status": {"conditions": changed}}, subresource="status"
+        await virtual.client.patch(
+            core_v1.POD, meta.name(pod), virtual.namespace, {"status": {"conditions": changed}}, subresource="status"
         )
-        await _for(cluster, 1)
+        await _for(virtual, 1)
