@@ -257,8 +257,9 @@ async def test_an_image_that_does_not_exist_runs_into_the_deadline_and_the_old_v
 
 async def test_with_progress_deadline_abort_the_old_version_comes_back_by_itself(cluster: Host) -> None:
     services = (service("active"), service("preview"))
+    strategy = {"blueGreen": {**BLUE_GREEN["blueGreen"], "abortScaleDownDelaySeconds": 1}}
     before = await healthy(
-        cluster, *services, rollout(BLUE_GREEN, progressDeadlineAbort=True, progressDeadlineSeconds=cluster.deadline)
+        cluster, *services, rollout(strategy, progressDeadlineAbort=True, progressDeadlineSeconds=cluster.deadline)
     )
     await cluster.set_image(NAME, MISSING)
     found = await cluster.until_phase(NAME, "Degraded")

@@ -27,7 +27,7 @@ class MetricsPage:
     """`render` gives the text of /metrics."""
 
     def __init__(self, render: Callable[[], str]) -> None:
-        self._pages = {"/metrics": render, "/healthz": lambda: "ok\n"}
+        self._pages: dict[str, Callable[[], str]] = {"/metrics": render, "/healthz": lambda: "ok\n"}
 
     @asynccontextmanager
     async def listening(self, address: str | Path) -> AsyncIterator[str]:
