@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import orjson
 import pytest
 
 from dabbawala.cluster.dataplane import admin, xds
@@ -61,12 +60,11 @@ class Played:
 
     def _versions(self) -> str:
         lines = []
-        for path in (self.folder / "xds").rglob("*.json"):
-            name = path.relative_to(self.folder / "xds").as_posix()
-            kind = "cluster" if name.startswith("eds") else f"http.{path.stem}.rds"
+        for name, version in xds.read(self.folder / "xds")[1].items():
+            kind, _, stem = name.removesuffix(".json").rpartition("/")
+            statistic = STATISTIC.get(name) or {"eds": f"cluster.{stem}", "rds": f"http.{stem}.rds.{stem}"}[kind]
             if name not in self.stuck:
-                version = orjson.loads(path.read_bytes())["version_info"]
-                lines.append(f'{STATISTIC.get(name, f"{kind}.{path.stem}")}.version_text: "{version}"')
+                lines.append(f'{statistic}.version_text: "{version}"')
         return "\n".join(lines)
 
     @asynccontextmanager
@@ -126,6 +124,20 @@ async def test_no_step_is_written_over_one_that_a_busy_envoy_may_not_have_taken(
             assert written(envoy).endpoints.keys() == {"old", "new"}
         setattr(envoy, part, False)
         assert (await made.deliver(towards("new"))).accepted
+    assert written(envoy) == towards("new")
+
+
+async def test_a_control_plane_that_starts_anew_goes_on_from_the_step_that_was_reached(envoy: Played) -> None:
+    before = delivery(envoy, Hurried())
+    async with envoy.running():
+        await before.deliver(towards("old"))
+        envoy.busy = True
+        await before.deliver(towards("new"))
+        after = delivery(envoy, Hurried())
+        assert "its Envoy is slow" in (await after.deliver(towards("new"))).down
+        assert written(envoy).routes == towards("old").routes
+        envoy.busy = False
+        assert (await after.deliver(towards("new"))).accepted
     assert written(envoy) == towards("new")
 
 

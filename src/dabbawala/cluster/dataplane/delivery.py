@@ -36,8 +36,8 @@ class Delivery:
         self._encoder = xds.Encoder()
         self._clock = clock
         self._current, self._written = xds.read(self.folder)
-        self._awaited: frozenset[str] = frozenset()
-        self._patient_until = 0.0
+        self._awaited = frozenset(self._written)  # of a control plane before this one, which may have ended in a step
+        self._patient_until = clock.monotonic() + STEP_SECONDS_MAX
         self.verdict = Verdict(node, down="nothing has been delivered yet")
 
     async def deliver(self, wanted: Config) -> Verdict:
