@@ -37,7 +37,6 @@ from dabbawala.cluster.controllers.nodelifecycle.controller import NodeLifecycle
 from dabbawala.cluster.controllers.replicaset.controller import ReplicaSetController
 from dabbawala.cluster.controllers.serviceaccount.controller import ServiceAccountController
 from dabbawala.cluster.controllers.volumes.controller import ClaimController, VolumeController
-from dabbawala.cluster.dataplane import mesh
 from dabbawala.cluster.kubelet.images import build
 from dabbawala.cluster.kubelet.images.dockerfile import BadDockerfile as BadDockerfile
 from dabbawala.cluster.kubelet.images.store import Image, ImageStore
@@ -63,6 +62,9 @@ def version() -> str:
 def controllers(around: Surroundings) -> Sequence[Controller]:
     """The built-in controllers of a cluster."""
 
+    def path_of(volume: str) -> str:
+        return str(around.paths.volumes / volume)
+
     async def erase(path: str) -> None:
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
@@ -78,8 +80,8 @@ def controllers(around: Surroundings) -> Sequence[Controller]:
         EndpointSliceController(),
         EndpointsController(),
         DisruptionController((apps_v1.DEPLOYMENT, argoproj_v1alpha1.ROLLOUT)),
-        ClaimController(lambda name: str(around.paths.volumes / name)),
-        VolumeController(around.client, erase),
+        ClaimController(path_of),
+        VolumeController(around.client, erase, path_of),
     )
 
 
@@ -169,6 +171,7 @@ def monitoring(where: Paths, address: str) -> None:
 
 async def _monitoring(where: Paths, address: str) -> None:
     from dabbawala.client import http
+    from dabbawala.cluster.dataplane import mesh
     from dabbawala.cluster.monitoring import process as monitoring_process
     from dabbawala.cluster.monitoring import targets
 

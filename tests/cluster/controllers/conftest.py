@@ -113,7 +113,7 @@ async def cluster() -> AsyncIterator[Cluster]:
                 EndpointSliceController(), EndpointsController(), DisruptionController(), NamespaceController(client),
                 ServiceAccountController("-- a certificate --"), ClusterRoleController(),
                 NodeLifecycleController(clock.now()),
-                ClaimController(lambda name: f"/volumes/{name}"), VolumeController(client, erase),
+                ClaimController("/volumes/{}".format), VolumeController(client, erase, "/volumes/{}".format),
             ),
         )  # fmt: skip
         garbage = GarbageCollector(client, clock, runtime.informers)

@@ -157,6 +157,15 @@ def test_a_released_volume_is_deleted_only_when_its_data_is_and_only_if_it_is_ou
     assert volumes.plan_volume(foreign, None, data_removed=True).actions == ()
 
 
+def test_a_volume_that_only_says_it_is_ours_has_nothing_of_the_host_erased() -> None:
+    body = {"claimRef": {"name": "data", "namespace": "shop", "uid": "c1"}, "persistentVolumeReclaimPolicy": "Delete"}
+    for path, erased in (("/volumes/v", True), ("/home/asha", False)):
+        made = volume("v", "1Gi", **body, hostPath={"path": path})
+        made["metadata"]["annotations"] = {volumes.PROVISIONED_BY: volumes.PROVISIONER}
+        released = {**made, "status": {"phase": "Released"}}
+        assert volumes.is_to_be_erased(released, None, "/volumes/{}".format) is erased
+
+
 def test_a_namespace_loses_its_pods_before_anything_else_and_itself_last() -> None:
     leaving = {"metadata": {"name": "shop", "deletionTimestamp": "x"}, "spec": {"finalizers": ["kubernetes"]}}
     content = {core_v1.POD: [pod("a")], core_v1.CONFIG_MAP: [pod("settings", finalizers=["x/y"])]}

@@ -54,9 +54,10 @@ class VolumeController:
     name = "persistentvolume-reclaimer"
     kind: Kind = core_v1.PERSISTENT_VOLUME
 
-    def __init__(self, client: Writer, erase: Erase) -> None:
+    def __init__(self, client: Writer, erase: Erase, path_of: planning.PathOf) -> None:
         self._client = client
         self._erase = erase
+        self._path_of = path_of
 
     @property
     def watches(self) -> tuple[Watch, ...]:
@@ -67,7 +68,7 @@ class VolumeController:
         if volume is None:
             return Plan()
         claim = await self._claim(volume, caches)
-        erased = planning.is_to_be_erased(volume, claim)
+        erased = planning.is_to_be_erased(volume, claim, self._path_of)
         if erased:
             await self._erase(volume["spec"]["hostPath"]["path"])
         return planning.plan_volume(volume, claim, data_removed=erased)

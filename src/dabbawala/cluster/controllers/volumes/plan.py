@@ -228,12 +228,15 @@ def plan_volume(volume: Object, claim: Object | None, *, data_removed: bool) -> 
 
 
 def is_ours(volume: Object) -> bool:
-    """Made by the local provisioner, whose data we may remove."""
+    """Made by the local provisioner, as far as the volume itself tells."""
     return meta.annotations(volume).get(PROVISIONED_BY) == PROVISIONER
 
 
-def is_to_be_erased(volume: Object, claim: Object | None) -> bool:
-    """Released, ours, and meant to be deleted with its claim."""
+def is_to_be_erased(volume: Object, claim: Object | None, path_of: PathOf) -> bool:
+    """Released, ours, and meant to be deleted with its claim. Anybody may write a volume that says it is ours: nothing
+    is erased but the folder that the provisioner gives to a volume of this name."""
+    if (volume["spec"].get("hostPath") or {}).get("path") != path_of(meta.name(volume)):
+        return False
     released = (volume.get("status") or {}).get("phase") == "Released" and claim is None
     policy = volume["spec"].get("persistentVolumeReclaimPolicy")
     return released and is_ours(volume) and policy == "Delete" and not meta.is_deleting(volume)
