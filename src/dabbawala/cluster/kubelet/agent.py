@@ -125,7 +125,7 @@ class Agent:
 
     async def _adopt(self) -> None:
         """Find the sandboxes of an earlier agent, and remove those whose pod the API has no more."""
-        found = await self._found_sandboxes()
+        found = await _sandboxes(self.parts, self._heartbeat.troubles)
         known = {meta.uid(pod) for pod in self._pods.cache.list()}
         self._sandboxes = {report.uid: report for report in found if report.uid in known}
         for report in found:
@@ -139,20 +139,6 @@ class Agent:
                  len(self._sandboxes))  # fmt: skip
         for uid in set(self.parts.files.uids()) - known:
             await asyncio.to_thread(self.parts.files.remove, uid)
-
-    async def _found_sandboxes(self) -> list[PodStatus]:
-        """Wait for the runtime: whoever went on without knowing what runs would start it a second time."""
-        troubles, name = self._heartbeat.troubles, self.parts.identity.name
-        while True:
-            try:
-                found = await self.parts.runtime.sandboxes()
-            except RuntimeFailure as failed:
-                log.error("the runtime does not answer: %s; again in %g s", failed.message, BLIND_SECONDS)
-                troubles[name] = failed.message
-            else:
-                troubles.pop(name, None)
-                return found
-            await self.parts.clock.sleep(BLIND_SECONDS)
 
     async def _work(self, key: ObjectKey) -> None:
         try:
@@ -239,6 +225,20 @@ class Agent:
                         await self.parts.volumes.refresh(state.pod, self.parts.place(state.address))
                     except Exception as failed:  # the pod keeps what it has
                         log.info("volumes of pod %s not refreshed: %s", state.key, failed)
+
+
+async def _sandboxes(parts: NodeParts, troubles: dict[str, str]) -> list[PodStatus]:
+    """Wait for the runtime: whoever went on without knowing what runs would start it a second time."""
+    while True:
+        try:
+            found = await parts.runtime.sandboxes()
+        except RuntimeFailure as failed:
+            log.error("the runtime does not answer: %s; again in %g s", failed.message, BLIND_SECONDS)
+            troubles[parts.identity.name] = failed.message
+        else:
+            troubles.pop(parts.identity.name, None)
+            return found
+        await parts.clock.sleep(BLIND_SECONDS)
 
 
 def refusal(
