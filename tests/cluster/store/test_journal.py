@@ -19,14 +19,14 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from dabbawala.cluster.store.entry import Key
-from dabbawala.cluster.store.log import Log, Row, checkpointer
+from dabbawala.cluster.store.log import Checkpointer, Log, Row
 
 path, moved = Path(sys.argv[1]), sys.argv[3:]
 log = Log(path)
 for number in range(1, 1 + int(sys.argv[2])):
     log.append([Row(number, Key("pods", "default", str(number)), False, os.urandom(3000))])
 if moved:
-    checkpointer(path)()
+    Checkpointer(path).move()
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -103,5 +103,6 @@ async def test_a_journal_that_was_moved_into_the_file_is_not_missed(tmp_path: Pa
 async def test_after_a_clean_end_there_is_nothing_to_miss(tmp_path: Path) -> None:
     state = killed(tmp_path)
     await kept(state)
+    assert [file.name for file in tmp_path.iterdir() if file.name != "lock"] == ["state.db"]
     assert journal.missing(state) == 0
     assert await kept(state) == WRITES

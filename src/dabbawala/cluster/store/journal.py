@@ -35,7 +35,8 @@ def missing(path: Path) -> int:
     """How many answered frames SQLite does not find any more in the WAL of this state file; 0 is as it must be.
 
     Costs nothing after a clean end, which leaves the WAL empty. Nothing is written to the file or its WAL, and when
-    frames are missing the index stays as it was found, so that asking again gives the same answer.
+    frames are missing the index stays as it was found, so that asking again gives the same answer. For the one process
+    that holds the directory's lock, before it opens the file.
     """
     index = path.with_name(path.name + "-shm")
     found = _read(index)
@@ -46,9 +47,9 @@ def missing(path: Path) -> int:
         reader = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            gone = _lost(before, _parsed(_read(index)))
         finally:
-            reader.close()
+            reader.close()  # before the index is read: to close a file drops the locks that SQLite holds on it
+        gone = _lost(before, _parsed(_read(index)))
         if gone:
             index.write_bytes(found)
         return gone

@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,19 +140,24 @@ def _values(rows: Sequence[Row]) -> list[object]:
     return [value for row in rows for value in (row.revision, *row.key, row.deleted, row.body, zlib.crc32(row.body))]
 
 
-def checkpointer(path: Path) -> Callable[[], None]:
-    """A function that moves the WAL into the file by a connection of its own; call it from one thread."""
-    connection: list[sqlite3.Connection] = []
+class Checkpointer:
+    """Moves the WAL into the file by a connection of its own; use it from one thread."""
 
-    def run() -> None:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def move(self) -> None:
         try:
-            if not connection:
-                connection.append(_connect(path))
-            connection[0].execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        except sqlite3.Error:
+            self._connection = self._connection or _connect(self._path)
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except (sqlite3.Error, StoreError):
             return  # a full disk or a busy file: the WAL keeps everything until next time
 
-    return run
+    def close(self) -> None:
+        """Whoever closes the file last removes its WAL, so this comes before the log's own end."""
+        if self._connection is not None:
+            self._connection.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -68,7 +68,7 @@ class Store(Visible):
             with contextlib.suppress(RuntimeError):  # the loop has ended without closing the store
                 loop.call_soon_threadsafe(store._committed, rows, error)
 
-        store._writer = Writer(store._log, log.checkpointer(path), done)
+        store._writer = Writer(store._log, log.Checkpointer(path), done)
         store._writer.discard(store._leftover, store.floor)
         return store
 

@@ -25,14 +25,20 @@ class Sink(Protocol):
     def tidy(self) -> None: ...
 
 
+class Checkpoints(Protocol):
+    def move(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Writer:
     """`done(rows, error)` is called on the writer's thread after every transaction, in order."""
 
     def __init__(
-        self, sink: Sink, checkpoint: Callable[[], None], done: Callable[[list[Row], StoreError | None], None]
+        self, sink: Sink, checkpoints: Checkpoints, done: Callable[[list[Row], StoreError | None], None]
     ) -> None:
         self._sink = sink
-        self._checkpoint = checkpoint
+        self._mover = checkpoints
         self._done = done
         self._wake = threading.Condition()
         self._rows: list[Row] = []
@@ -98,5 +104,6 @@ class Writer:
         while not self._stopped.is_set():
             self._written.wait()
             self._written.clear()
-            self._checkpoint()
+            self._mover.move()
             self._stopped.wait(CHECKPOINT_INTERVAL)
+        self._mover.close()
