@@ -7,7 +7,7 @@ and by probes: one request a connection, no body, nothing that a request could c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -26,8 +26,8 @@ class CannotListen(Exception):
 class MetricsPage:
     """`render` gives the text of /metrics."""
 
-    def __init__(self, render: Callable[[], str]) -> None:
-        self._pages: dict[str, Callable[[], str]] = {"/metrics": render, "/healthz": lambda: "ok\n"}
+    def __init__(self, render: Callable[[], Awaitable[str]]) -> None:
+        self._pages: dict[str, Callable[[], Awaitable[str]]] = {"/metrics": render, "/healthz": _ok}
 
     @asynccontextmanager
     async def listening(self, address: str | Path) -> AsyncIterator[str]:
@@ -57,7 +57,7 @@ class MetricsPage:
         try:
             async with asyncio.timeout(REQUEST_SECONDS_MAX):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._answer(head))
+                writer.write(await self._answer(head))
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # whoever asked has gone, or says nothing that can be answered
@@ -66,20 +66,26 @@ class MetricsPage:
             with suppress(OSError):
                 await writer.wait_closed()
 
-    def _answer(self, head: bytes) -> bytes:
+    async def _answer(self, head: bytes) -> bytes:
         method, _, rest = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
-        status, text = self._page(method, path)
+        status, text = await self._page(method, path)
         body = text.encode()
         lines = (f"HTTP/1.1 {status}", f"Content-Type: {CONTENT_TYPE}", f"Content-Length: {len(body)}",
                  "Connection: close", "", "")  # fmt: skip
         return "\r\n".join(lines).encode() + (b"" if method == "HEAD" else body)
 
-    def _page(self, method: str, path: str) -> Answer:
+    async def _page(self, method: str, path: str) -> Answer:
         if method not in ("GET", "HEAD"):
             return "405 Method Not Allowed", "ask with GET\n"
         page = self._pages.get(path)
-        return ("200 OK", page()) if page is not None else ("404 Not Found", "there are /metrics and /healthz\n")
+        if page is None:
+            return "404 Not Found", "there are /metrics and /healthz\n"
+        return "200 OK", await page()
+
+
+async def _ok() -> str:
+    return "ok\n"
 
 
 def split(address: str) -> tuple[str, int]:
