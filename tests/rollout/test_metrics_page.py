@@ -10,7 +10,12 @@ import pytest
 
 from dabbawala.rollout.metrics_page import REQUEST_BYTES_MAX, CannotListen, MetricsPage
 
-PAGE = MetricsPage(lambda: "rollout_info 1\n")
+
+async def render() -> str:
+    return "rollout_info 1\n"
+
+
+PAGE = MetricsPage(render)
 
 
 async def test_the_numbers_and_the_health_are_there_over_tcp() -> None:

@@ -4,6 +4,7 @@ any cluster, with leader election and nothing but the rights that `manifests/rol
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -123,8 +124,10 @@ class Work:
         finally:
             self._runtime = None
 
-    def numbers(self) -> str:
+    async def numbers(self) -> str:
+        """Written in a thread: of ten thousand Rollouts that takes a second, which nobody shall wait for."""
         caches = self._runtime.informers if self._runtime is not None else None
-        rollouts = caches.list(argoproj_v1alpha1.ROLLOUT) if caches is not None else ()
-        runs = caches.list(argoproj_v1alpha1.ANALYSIS_RUN) if caches is not None else ()
-        return self._metrics.render(rollouts, runs, version=self._settings.version)
+        rollouts = list(caches.list(argoproj_v1alpha1.ROLLOUT)) if caches is not None else []
+        runs = list(caches.list(argoproj_v1alpha1.ANALYSIS_RUN)) if caches is not None else []
+        render = self._metrics.render
+        return await asyncio.to_thread(render, rollouts, runs, version=self._settings.version)

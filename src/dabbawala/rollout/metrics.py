@@ -62,7 +62,7 @@ class Metrics:
             del self.events[about]
 
     def render(self, rollouts: Iterable[Object], runs: Iterable[Object], *, version: str) -> str:
-        """The text exposition of everything."""
+        """The text exposition of everything; in any thread, while counting goes on in another."""
         listed = list(rollouts)
         samples = [
             ("argo_rollouts_controller_info", "gauge", (("version", version),), 1.0),
@@ -73,11 +73,11 @@ class Metrics:
         return _text(samples)
 
     def _counters(self) -> Iterator[Sample]:
-        for key, count in self.errors.items():
+        for key, count in list(self.errors.items()):
             yield "rollout_reconcile_error", "counter", _named(key), float(count)
-        for (key, type_, reason), count in self.events.items():
+        for (key, type_, reason), count in list(self.events.items()):
             yield "rollout_events_total", "counter", (*_named(key), ("type", type_), ("reason", reason)), float(count)
-        for key, histogram in self.seconds.items():
+        for key, histogram in list(self.seconds.items()):
             yield from _histogram("rollout_reconcile", _named(key), histogram)
 
 
