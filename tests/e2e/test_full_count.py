@@ -55,6 +55,15 @@ class Version:
     conversion: float = 0.04
 
 
+@dataclass(slots=True)
+class Counting:
+    """A series and its growth by the second; `up` grows by nothing, it is 1."""
+
+    series: Labels
+    rate: float
+    total: float = 0.0
+
+
 @dataclass
 class Scrape:
     """Appends what Prometheus would have scraped of every ready pod, every `interval` seconds of virtual time."""
@@ -64,8 +73,7 @@ class Scrape:
     versions: dict[str, Version]
     interval: float
     _due: float = 0.0
-    _totals: dict[Labels, float] = field(default_factory=dict)
-    _series: dict[str, list[tuple[Labels, float]]] = field(default_factory=dict)
+    _counters: dict[str, list[Counting]] = field(default_factory=dict)
 
     def __call__(self) -> None:
         clock = self.cluster.clock
@@ -74,18 +82,18 @@ class Scrape:
         self._due = clock.monotonic() + self.interval
         now_ms = round(clock.now().timestamp() * 1000)
         for pod in self.cluster.list(core_v1.POD, self.namespace):
-            for series, rate in self._of(pod):
-                self._totals[series] = self._totals.get(series, 0.0) + rate * self.interval if rate else 1.0
-                self.cluster.samples.append(series, now_ms, self._totals[series])
+            for one in self._of(pod):
+                one.total = one.total + one.rate * self.interval if one.rate else 1.0
+                self.cluster.samples.append(one.series, now_ms, one.total)
 
-    def _of(self, pod: Object) -> Iterable[tuple[Labels, float]]:
-        """Its series and their growth by the second; `up` grows by nothing, it is 1."""
+    def _of(self, pod: Object) -> Iterable[Counting]:
         if not pods.is_ready(pod) or meta.is_deleting(pod):
             return ()
-        if meta.uid(pod) not in self._series:
+        if meta.uid(pod) not in self._counters:
             version = self.versions[pod["spec"]["containers"][0]["image"]]
-            self._series[meta.uid(pod)] = [pair for target in targets.of_pods([pod]) for pair in _page(target, version)]
-        return self._series[meta.uid(pod)]
+            pages = (_page(target, version) for target in targets.of_pods([pod]))
+            self._counters[meta.uid(pod)] = [Counting(series, rate) for page in pages for series, rate in page]
+        return self._counters[meta.uid(pod)]
 
 
 def _page(target: targets.Target, version: Version) -> Iterator[tuple[Labels, float]]:
