@@ -215,10 +215,6 @@ def _scraped() -> list[str]:
 
 
 def _of_rollouts() -> list[str]:
-    """Only when somebody serves what `rollout/metrics.py` renders."""
-    served = any(".render(" in path.read_text() for path in SOURCE.rglob("*.py"))
-    if not served:
-        return []
     intro = "The names that Argo Rollouts' dashboards and alerts use."
     return ["## Of rollouts", intro, table(("Metric", "Type"), _yielded("rollout/metrics.py"))]
 
