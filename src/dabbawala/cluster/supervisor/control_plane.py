@@ -1,7 +1,8 @@
 """The control plane: the API server, the controllers and the nodes, started in order and run until stopped.
 
-Order: the API answers first; then, side by side, the controllers fill their caches and the nodes come up. Whoever
-started it hears of each step. One part that fails for good ends the whole, loudly, rather than leave half a cluster.
+Order: the API answers first; then, side by side, the controllers fill their caches and the nodes come up. What is only
+needed then is imported only then. Whoever started it hears of each step. One part that fails for good ends the whole,
+loudly, rather than leave half a cluster.
 """
 
 from __future__ import annotations
@@ -22,13 +23,7 @@ from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.apimachinery.status import StatusError
 from dabbawala.client.client import Client
 from dabbawala.cluster.apiserver.request import User
-from dabbawala.cluster.controllers.garbagecollector.controller import GarbageCollector
-from dabbawala.cluster.dataplane.controller import DataPlane, Settings
-from dabbawala.cluster.dataplane.holder import HolderSpawner
-from dabbawala.cluster.dataplane.translate import Fixtures
-from dabbawala.cluster.kubelet import simulated_kubelet
 from dabbawala.cluster.sandbox.client import HolderClient
-from dabbawala.cluster.scheduler.controller import Scheduler
 from dabbawala.cluster.supervisor import bootstrap, daemon, keeper, nodes, options, server
 from dabbawala.cluster.supervisor.paths import Paths
 from dabbawala.reconcile.apply import Executor
@@ -101,12 +96,16 @@ class ControlPlane:
             daemon.write(self._paths, served.url, self._build)
             cleanup.callback(self._paths.record.unlink, missing_ok=True)
             self._progress.say("api", text=f"API server ready at {served.url}")
+            await asyncio.to_thread(_import_the_rest)
             gc.set_threshold(*GC_THRESHOLDS)
             gc.freeze()
             gc.enable()
             await self._run_parts(served, chosen)
 
     async def _run_parts(self, served: server.Server, chosen: options.Options) -> None:
+        from dabbawala.cluster.controllers.garbagecollector.controller import GarbageCollector
+        from dabbawala.cluster.scheduler.controller import Scheduler
+
         client = served.app.client(User("system:kube-controller-manager", ("system:masters",)))
         around = Surroundings(client, self._clock, self._paths, served.pki.ca_bundle)
         runtime = Runtime(client, self._clock, self._controllers(around))
@@ -163,6 +162,10 @@ class ControlPlane:
         runtime: Runtime,
         chosen: options.Options,
     ) -> None:
+        from dabbawala.cluster.dataplane.controller import DataPlane, Settings
+        from dabbawala.cluster.dataplane.holder import HolderSpawner
+        from dabbawala.cluster.dataplane.translate import Fixtures
+
         client = served.app.client(User("system:dataplane", ("system:masters",)))
         recorder = EventRecorder(client, self._clock, component="dataplane")
         executor = Executor(client, recorder, field_manager="dataplane")
@@ -182,6 +185,8 @@ class ControlPlane:
         parts.create_task(recorder.run(), name="data plane events")
 
     def _simulate(self, parts: asyncio.TaskGroup, client: Client, runtime: Runtime, count: int) -> None:
+        from dabbawala.cluster.kubelet import simulated_kubelet
+
         simulated = simulated_kubelet.simulated_nodes(count)
         pods = runtime.informers.watch(core_v1.POD)
         kubelet = simulated_kubelet.SimulatedKubelet(client, pods, simulated, self._clock)
@@ -211,3 +216,13 @@ def _reports(informers: Informers, node: Object, since: datetime) -> bool:
     lease = informers.get(coordination_v1.LEASE, ObjectKey("kube-node-lease", meta.name(node))) or {}
     renewed = str((lease.get("spec") or {}).get("renewTime") or "")
     return conditions.is_true(node, "Ready") and bool(renewed) and parse_time(renewed) >= since
+
+
+def _import_the_rest() -> None:
+    """In a thread of its own, while the API server answers: a quarter of all that a control plane imports. Who uses
+    these parts names them again, which then costs nothing."""
+    import dabbawala.cluster.controllers.garbagecollector.controller
+    import dabbawala.cluster.dataplane.controller
+    import dabbawala.cluster.dataplane.holder
+    import dabbawala.cluster.kubelet.simulated_kubelet
+    import dabbawala.cluster.scheduler.controller  # noqa: F401

@@ -11,7 +11,6 @@ import sys
 from dataclasses import dataclass
 
 from dabbawala.apimachinery.clock import Clock
-from dabbawala.cluster.dataplane.controller import Settings
 from dabbawala.cluster.sandbox.client import HolderClient
 from dabbawala.cluster.sandbox.spec import ProcessSpec
 from dabbawala.cluster.supervisor import keeper
@@ -60,6 +59,8 @@ async def create(holder: HolderClient, paths: Paths, options: Options) -> list[N
 
 async def keep(holder: HolderClient, node: Node, paths: Paths, options: Options, clock: Clock) -> None:
     """Keep a node's processes running until cancelled."""
+    from dabbawala.cluster.dataplane.controller import Settings
+
     agent = agent_process(node, paths, options)
     table = str(Settings(paths.run, paths.logs).dns_table)
     log = str(paths.logs / f"netd-{node.name}.log")
