@@ -111,6 +111,22 @@ def test_a_jobs_pods_end() -> None:
     assert expected in wrong(batch_v1.JOB, job(pods={"restartPolicy": "Always"}))
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("backoffLimitPerIndex", 1, "spec.backoffLimitPerIndex: Forbidden: this cluster does not count by index"),
+        ("successPolicy", {"rules": [{"succeededCount": 1}]}, "spec.successPolicy: Forbidden"),
+        (
+            "podFailurePolicy",
+            {"rules": [{"action": "FailIndex"}]},
+            'spec.podFailurePolicy.rules[0].action: Unsupported value: "FailIndex"',
+        ),
+    ],
+)
+def test_what_the_job_controller_does_not_do_is_refused(field: str, value: Any, expected: str) -> None:
+    assert any(text.startswith(expected) for text in wrong(batch_v1.JOB, job(**{field: value})))
+
+
 def test_a_jobs_template_stays_as_it_is() -> None:
     old = prepared(batch_v1.JOB, job())
     new = copy.deepcopy(old)

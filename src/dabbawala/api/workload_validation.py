@@ -121,8 +121,7 @@ def _is_zero(value: int | str | None) -> bool:
 def job(new: Object, old: Object | None) -> Errors:
     spec = new.get("spec") or {}
     counts = (
-        "parallelism", "completions", "backoffLimit", "backoffLimitPerIndex", "maxFailedIndexes",
-        "activeDeadlineSeconds", "ttlSecondsAfterFinished",
+        "parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished",
     )  # fmt: skip
     for field in counts:
         yield from check.at_least(spec.get(field), 0, f"spec.{field}")
@@ -131,6 +130,7 @@ def job(new: Object, old: Object | None) -> Errors:
     if spec.get("completionMode") == "Indexed" and spec.get("completions") is None:
         message = "when completion mode is Indexed"
         yield status.required("spec.completions", message)
+    yield from _not_counted(spec)
     yield from _selected(spec, spec.get("selector"))
     yield from pod_validation.template(spec, "spec")
     policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy")
@@ -140,10 +140,24 @@ def job(new: Object, old: Object | None) -> Errors:
         yield from _job_update(spec, old.get("spec") or {})
 
 
+def _not_counted(spec: Object) -> Errors:
+    """What the Job controller does not do is refused: a Job that says so would retry for ever, or never end."""
+    for field, instead in (
+        ("backoffLimitPerIndex", "use backoffLimit"),
+        ("maxFailedIndexes", "use backoffLimit"),
+        ("successPolicy", "use completions"),
+    ):
+        if spec.get(field) is not None:
+            yield status.forbidden(f"spec.{field}", f"this cluster does not count by index; {instead}")
+    for number, rule in enumerate((spec.get("podFailurePolicy") or {}).get("rules") or ()):
+        path = f"spec.podFailurePolicy.rules[{number}].action"
+        yield from check.one_of(rule.get("action"), ("Count", "FailJob", "Ignore"), path)
+
+
 def _job_update(new: Object, old: Object) -> Errors:
     if new.get("completionMode") == "NonIndexed" or old.get("completionMode") != "Indexed":
         yield from object_meta.immutable(new.get("completions"), old.get("completions"), "spec.completions")
-    for field in ("selector", "template", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"):
+    for field in ("selector", "template", "completionMode", "podFailurePolicy"):
         if new.get(field) != old.get(field):
             yield check.invalid_json(f"spec.{field}", new.get(field), "field is immutable")
 

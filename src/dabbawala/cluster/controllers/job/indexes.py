@@ -49,12 +49,28 @@ def completed(job: Object, observed: Sequence[Object]) -> str:
 
 
 def _done(job: Object, observed: Iterable[Object]) -> set[int]:
-    before = (job.get("status") or {}).get("completedIndexes") or ""
     done = {index_of(pod) for pod in observed if pods.phase(pod) == "Succeeded" and index_of(pod) >= 0}
-    for run in filter(None, before.split(",")):
+    return done | _reported(job)
+
+
+def _reported(job: Object) -> set[int]:
+    done: set[int] = set()
+    for run in filter(None, ((job.get("status") or {}).get("completedIndexes") or "").split(",")):
         first, _, last = run.partition("-")
         done.update(range(int(first), int(last or first) + 1))
     return done
+
+
+def again(job: Object, succeeded: Iterable[Object]) -> list[Object]:
+    """Of the pods that have just succeeded, those whose index was complete already: they do not count twice."""
+    done, found = _reported(job), []
+    for pod in succeeded:
+        index = index_of(pod)
+        if index in done:
+            found.append(pod)
+        elif index >= 0:
+            done.add(index)
+    return found
 
 
 def with_index(job: Object, pod: Object, index: int) -> Object:

@@ -17,7 +17,7 @@ from dabbawala.apimachinery import clock, conditions, meta
 from dabbawala.apimachinery.conditions import Condition
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.controllers.job import indexes
-from dabbawala.cluster.controllers.job.counting import TRACKING, Tally, is_failed, tally
+from dabbawala.cluster.controllers.job.counting import TRACKING, Tally, is_failed, replaces_only_failed, tally
 from dabbawala.cluster.controllers.job.verdict import Verdict, verdict
 from dabbawala.reconcile import pods
 from dabbawala.reconcile.plan import Action, Create, Delete, Patch, Plan, Record, status_change
@@ -72,10 +72,11 @@ def _run(turn: _Turn) -> Plan:
     waits = [_deadline(job, began, now)]
     wanted = _wanted_active(job, turn.tally)
     change: tuple[Action, ...] = ()
-    if len(turn.active) < wanted:
+    taken = len(turn.active) + (turn.tally.terminating if replaces_only_failed(job) else 0)
+    if taken < wanted:
         wait = _backoff(turn)
         waits.append(wait)
-        change = _create(turn, wanted - len(turn.active)) if wait is None else ()
+        change = _create(turn, wanted - taken) if wait is None else ()
     elif len(turn.active) > wanted:
         change = _delete(indexes.surplus(job, turn.active, wanted))
     waiting = [wait for wait in waits if wait is not None]
@@ -114,7 +115,8 @@ def _delete(surplus: Sequence[Object]) -> tuple[Action, ...]:
 def _backoff(turn: _Turn) -> timedelta | None:
     """How long to wait before a failed pod is replaced; None when nothing has to be waited for."""
     finished = sorted(
-        ((moment, is_failed(pod)) for pod in turn.pods if (moment := _finished_at(pod)) is not None), reverse=True
+        ((moment, is_failed(turn.job, pod)) for pod in turn.pods if (moment := _finished_at(pod)) is not None),
+        reverse=True,
     )
     failures = 0
     for _, failed in finished:

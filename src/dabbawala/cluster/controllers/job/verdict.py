@@ -9,6 +9,7 @@ from typing import NamedTuple
 from dabbawala.apimachinery import clock, conditions
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.controllers.job.counting import Tally, is_failed
+from dabbawala.cluster.controllers.job.failure_policy import FAIL_JOB, ruling
 from dabbawala.reconcile import pods
 
 
@@ -36,31 +37,11 @@ def _announced(job: Object, counts: Tally, observed: Sequence[Object], now: date
 
 
 def _policy(job: Object, counts: Tally, observed: Sequence[Object], now: datetime) -> Verdict | None:
-    """`podFailurePolicy` rules with action FailJob. Source: KEP-3329."""
-    for rule in (job["spec"].get("podFailurePolicy") or {}).get("rules") or ():
-        if rule.get("action") != "FailJob":
-            continue
-        for pod in filter(is_failed, observed):
-            why = _matches(rule, pod)
-            if why:
-                return Verdict(True, "PodFailurePolicy", f"{why} matching FailJob rule")
+    """A pod whose failure ends the whole Job."""
+    for pod in observed:
+        if is_failed(job, pod) and (found := ruling(job, pod)).action == FAIL_JOB:
+            return Verdict(True, "PodFailurePolicy", f"{found.why} matching FailJob rule")
     return None
-
-
-def _matches(rule: Object, pod: Object) -> str:
-    """What about the pod matches the rule, as a sentence's beginning; empty when nothing does."""
-    name = f"{pod['metadata'].get('namespace', '')}/{pod['metadata'].get('name', '')}"
-    codes = rule.get("onExitCodes") or {"values": [], "operator": "In"}
-    for item in (pod.get("status") or {}).get("containerStatuses") or ():
-        code = ((item.get("state") or {}).get("terminated") or {}).get("exitCode")
-        named = not codes.get("containerName") or codes["containerName"] == item.get("name")
-        if code and named and (code in codes["values"]) == (codes["operator"] == "In"):
-            return f"Container {item['name']} for pod {name} failed with exit code {code}"
-    for pattern in rule.get("onPodConditions") or ():
-        found = conditions.find(pod, pattern["type"])
-        if found is not None and found.get("status") == pattern.get("status", "True"):
-            return f"Pod {name} has condition {pattern['type']}"
-    return ""
 
 
 def _too_many_failures(job: Object, counts: Tally, observed: Sequence[Object], now: datetime) -> Verdict | None:
