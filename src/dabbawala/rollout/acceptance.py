@@ -2,7 +2,7 @@
 
 Where the cluster reports it (a `Programmed` condition on routes, `dabbawala.dev/Programmed` on Services) the report
 for the object's own generation is awaited. Elsewhere EndpointSlices tell of Services, and a route is given the
-propagation delay of the Rollout's annotation. Source: `delivery.md` 3.1, rules 1 and 4.
+propagation delay of the Rollout's annotation. DESIGN.md, Acceptance.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What people do to a Rollout, each as one plain patch: the same that Argo's plugin and Argo CD send.
 
 Nothing here is private API, so plugin and dashboards work against our controller, and this command against Argo's.
-Source: Argo Rollouts, pkg/kubectl-argo-rollouts/cmd; `delivery.md` 1.18.
+Source: Argo Rollouts, pkg/kubectl-argo-rollouts/cmd.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The analyses of a Rollout: which must run now, under which name, and what their verdicts do to it.
 
 The status names the current run of each role; a role without a name gets a new run when it is its turn, so a retry
-or a promotion past an inconclusive verdict starts afresh. Runs of no role are terminated. Source: `delivery.md` 1.16;
+or a promotion past an inconclusive verdict starts afresh. Runs of no role are terminated. Source:
 Argo Rollouts, rollout/analysis.go.
 """
 

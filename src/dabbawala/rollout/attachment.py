@@ -2,7 +2,7 @@
 
 A door is pointed at a set only when the set can take what comes through it: an unmanaged door (one that selects every
 revision) is taken over only by a set that is fully available, a managed one by a set with an available pod, and the
-canary's door moves only while the route sends it nothing. Source: `delivery.md` 1.14 and 3.1, rules 2 and 6.
+canary's door moves only while the route sends it nothing. DESIGN.md, rules 1, 2 and 8.
 """
 
 from __future__ import annotations

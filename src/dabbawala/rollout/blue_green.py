@@ -1,7 +1,7 @@
 """Blue-green: a full second set beside the active one, judged, then switched to by one change of a selector.
 
 The pass, in order: the preview's door, sizes, the pause, the active door, analyses, promotion. Each part is a chain
-of checks that says why it goes no further. Source: `delivery.md` 1.2, 1.10, 1.12 and 1.14.
+of checks that says why it goes no further. Source: Argo Rollouts, rollout/bluegreen.go.
 """
 
 from __future__ import annotations

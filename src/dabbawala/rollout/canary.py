@@ -1,6 +1,7 @@
 """Canary: the new set beside the stable one, growing by steps, with pods alone or with routed traffic.
 
-The pass, in order: the doors, the route, analyses, sizes, the step, promotion. Source: `delivery.md` 1.3, 1.10-1.15.
+The pass, in order: the doors, the route, analyses, sizes, the step, promotion. Source: Argo Rollouts,
+rollout/canary.go.
 """
 
 from __future__ import annotations

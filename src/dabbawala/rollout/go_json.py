@@ -1,7 +1,7 @@
 """The pod template hash that Argo Rollouts computes: FNV-1a over Go's JSON of the template.
 
 Libraries of one generation write `"creationTimestamp":null`, later ones leave it out, and with it every hash changed;
-so there are two, and a set that carries either is the template's own. Source: `delivery.md` 1.8; encoding/json;
+so there are two, and a set that carries either is the template's own. Source: Go's encoding/json;
 k8s.io/apimachinery/pkg/util/rand.
 """
 

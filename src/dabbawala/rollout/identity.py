@@ -3,7 +3,7 @@
 A set is the template's own when, in this order, it carries the digest of the template, its template is semantically
 equal, or it carries a hash that Argo Rollouts would give the template (of either generation) and nothing contradicts
 it. Only when nothing matches is a new hash minted. So no upgrade of this controller, of Kubernetes or of a library
-ever redeploys anything. Source: `delivery.md` 1.8.
+ever redeploys anything. Source: Argo Rollouts, utils/replicaset and utils/hash.
 """
 
 from __future__ import annotations

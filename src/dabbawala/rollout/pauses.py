@@ -1,7 +1,7 @@
 """Pausing, aborting and retrying: who may stop a Rollout, and what each leaves behind.
 
 `pauseConditions` are the controller's, `spec.paused` is the user's. While `controllerPause` is set and the conditions
-are gone, a user has promoted. Source: Argo Rollouts, rollout/pause.go; `delivery.md` 1.13.
+are gone, a user has promoted. Source: Argo Rollouts, rollout/pause.go.
 """
 
 from __future__ import annotations

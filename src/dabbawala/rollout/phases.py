@@ -1,6 +1,6 @@
 """The phase of a Rollout: the first row that applies. The table is the documentation; a test covers it row by row.
 
-Source: Argo Rollouts, utils/rollout/rolloututil.go; `delivery.md` 1.9.
+Source: Argo Rollouts, utils/rollout/rolloututil.go.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 One pass is a chain of stages; a stage that says so ends the pass, for what it wrote must be seen before anything is
 decided on top of it. What the pass waits for is left in the draft, so that `explain` gives the very predicate that is
-unmet. Source: `delivery.md` 1.10; Argo Rollouts, rollout/controller.go and sync.go.
+unmet. Source: Argo Rollouts, rollout/controller.go and sync.go.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _say_hello(draft: Draft) -> bool:
 
 
 def _write_replicas(draft: Draft) -> bool:
-    """An HPA needs a number to read. Source: `delivery.md` 1.7."""
+    """An HPA needs a number to read."""
     rollout = draft.situation.rollout
     if (rollout.get("spec") or {}).get("replicas") is not None:
         return False

@@ -2,7 +2,7 @@
 
 Same status and reason leave a condition alone; `lastTransitionTime` moves only with the status; `lastUpdateTime` of
 Progressing moves with every step forward, and the progress deadline counts from there. Source: Argo Rollouts,
-utils/conditions and rollout/sync.go; `delivery.md` 1.9.
+utils/conditions and rollout/sync.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """When the new set becomes the stable one, and when going back needs no steps.
 
-Each question is an ordered chain; its first answer is the reason. Source: `delivery.md` 1.12 and 1.13; Argo Rollouts,
+Each question is an ordered chain; its first answer is the reason. Source: Argo Rollouts,
 rollout/sync.go (shouldFullPromote).
 """
 

@@ -1,6 +1,6 @@
 """What is wrong between a Rollout and the objects it names: missing, somebody else's, or of another shape.
 
-Source: Argo Rollouts, pkg/apis/rollouts/validation/validation_references.go; `delivery.md` 1.14.
+Source: Argo Rollouts, pkg/apis/rollouts/validation/validation_references.go.
 """
 
 from __future__ import annotations

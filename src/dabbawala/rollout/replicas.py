@@ -1,6 +1,7 @@
 """Moving two sets of pods toward their counts in one turn, without ever having too many or too few.
 
-Pure arithmetic on specs and availability; what is asked for comes from `weights`. Source: `delivery.md` 1.11.
+Pure arithmetic on specs and availability; what is asked for comes from `weights`. Source: Argo Rollouts,
+utils/replicaset/canary.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A new template, or other steps: forget what belonged to the old one, and begin at the right step.
 
-Source: Argo Rollouts, rollout/sync.go (resetRolloutStatus); `delivery.md` 1.8 and 1.10.
+Source: Argo Rollouts, rollout/sync.go (resetRolloutStatus).
 """
 
 from __future__ import annotations

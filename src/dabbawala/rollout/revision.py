@@ -1,6 +1,6 @@
 """Revisions: making the set of a new template, numbering it, and forgetting old ones.
 
-Source: Argo Rollouts, rollout/sync.go and rollout/replicaset.go; `delivery.md` 1.8 and 1.10.
+Source: Argo Rollouts, rollout/sync.go and rollout/replicaset.go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Steering a canary's traffic: which weight the route should have now, and whether it may have it yet.
 
-The weight follows the table of `delivery.md` 1.15; the order of switching follows 3.1: doors before weights, weights
-only toward sides that are attached and ready, one route change at a time, and everything off a bad version at once.
+The weight follows the table below. Switching has an order: doors before weights, weights only toward sides that are
+attached and ready, one route change at a time, and everything off a bad version at once.
 """
 
 from __future__ import annotations

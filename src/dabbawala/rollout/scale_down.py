@@ -1,6 +1,6 @@
 """How sets that lost their traffic go away: not before the data plane has let go of them, and not before their delay.
 
-Source: `delivery.md` 1.14; Argo Rollouts, rollout/replicaset.go.
+Source: Argo Rollouts, rollout/replicaset.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The lifecycle of a canary step, as a table: each kind of step is done when its checks pass, in order.
 
-Source: `delivery.md` 1.12. A step that is not in the table is refused by validation and raises here.
+Source: Argo Rollouts, rollout/canary.go. A step that is not in the table is refused by validation and raises here.
 """
 
 from __future__ import annotations

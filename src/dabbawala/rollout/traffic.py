@@ -3,7 +3,7 @@
 Pure translation. A destination is a side's when its host names the side's Service or its subset is the side's.
 Weights are changed in place and everything else in a route stays; destinations that belong to neither side are
 dropped, as Argo does, for the two weights must make 100. Subsets of others stay: nothing routes to them.
-Source: Argo Rollouts, rollout/trafficrouting/istio; `delivery.md` 1.15.
+Source: Argo Rollouts, rollout/trafficrouting/istio.
 """
 
 from __future__ import annotations

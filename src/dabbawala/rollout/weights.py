@@ -1,6 +1,6 @@
 """How many of all pods, and how much of all traffic, a weight means.
 
-Source: Argo Rollouts, utils/replicaset/canary.go and docs/features/canary.md; `delivery.md` 1.11.
+Source: Argo Rollouts, utils/replicaset/canary.go and docs/features/canary.md.
 """
 
 from __future__ import annotations

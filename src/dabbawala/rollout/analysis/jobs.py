@@ -1,6 +1,6 @@
 """Jobs as measurements: a Job that completes is a success, one that fails is a failure. Pure.
 
-Source: Argo Rollouts, metricproviders/job; `delivery.md` 1.16.
+Source: Argo Rollouts, metricproviders/job.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     due(run, now)                 -> measurements to take, to resume, to stop
     conclude(run, taken, now)     -> the new status, and when to look again
 
-Between the two the controller asks the providers. Source: Argo Rollouts, analysis/analysis.go; `delivery.md` 1.16.
+Between the two the controller asks the providers. Source: Argo Rollouts, analysis/analysis.go.
 """
 
 from __future__ import annotations

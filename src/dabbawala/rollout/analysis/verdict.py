@@ -1,7 +1,7 @@
 """What measurements mean: one measurement's phase, a metric's, and the run's.
 
 Each question is a table or an ordered chain, and each answer carries its reason. "Could not measure" is an Error,
-never a pass. Source: Argo Rollouts, analysis/analysis.go and utils/evaluate; `delivery.md` 1.16.
+never a pass. Source: Argo Rollouts, analysis/analysis.go and utils/evaluate.
 """
 
 from __future__ import annotations
