@@ -98,6 +98,7 @@ except click.exceptions.Exit as done:
 def test_what_interrupts_is_cleaned_up_after_whatever_comes_then(first: str, status: int) -> None:
     program = INTERRUPTED.format(first=first, again="signal.SIGINT")
     ordinary = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    ordinary += "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # which whoever runs the tests may have ignored
     shown = subprocess.run([sys.executable, "-c", ordinary + program], capture_output=True, text=True, check=False)
     assert shown.stdout.split() == ["cleaned", str(status)], shown.stderr
     assert shown.stderr.splitlines() == ["cleaning up; a moment", "interrupted"]
