@@ -135,6 +135,73 @@ async def test_nobody_binds_a_role_with_more_than_they_have(server: APIServer) -
         await client.create(BINDING, binding("cluster-admin", "bob"), "default")
 
 
+async def grant_the_writing_of_roles(server: APIServer, name: str, *verbs: str) -> None:
+    """To write roles and bindings, `verbs` on them besides, and to get pods."""
+    resources, writing = ["clusterroles", "clusterrolebindings"], ["get", "create", "update", "patch", *verbs]
+    rules = [
+        {"apiGroups": [ROLE.group], "resources": resources, "verbs": writing},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
+    ]
+    await server.client().create(CLUSTER_ROLE, {"metadata": {"name": "writer"}, "rules": rules})
+    await server.client().create(CLUSTER_BINDING, binding("writer", name))
+
+
+LABELLED = {"metadata": {"labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"}}}
+
+
+async def test_nobody_labels_a_role_with_more_than_they_have(server: APIServer) -> None:
+    """The label would give its rules to everybody who is bound to the role that gathers by it."""
+    await grant_the_writing_of_roles(server, "ann")
+    client = server.client(user("ann"))
+    with pytest.raises(status.Forbidden, match="attempting to grant RBAC permissions not currently held"):
+        await client.patch(CLUSTER_ROLE, "cluster-admin", "", LABELLED)
+    small = {"metadata": {"name": "small"}, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]}
+    await client.create(CLUSTER_ROLE, small)
+    await client.patch(CLUSTER_ROLE, "small", "", LABELLED)
+
+
+async def test_only_who_may_do_everything_writes_a_role_that_gathers_others(server: APIServer) -> None:
+    """It is empty when it is bound, and has what others have once they are labelled."""
+    await grant_the_writing_of_roles(server, "ann")
+    rule = {"clusterRoleSelectors": [{"matchLabels": {"mine": "true"}}]}
+    ann, role = server.client(user("ann")), {"metadata": {"name": "mine"}, "aggregationRule": rule}
+    said = "must have cluster-admin privileges to use the aggregationRule"
+    with pytest.raises(status.Forbidden, match=said):
+        await ann.create(CLUSTER_ROLE, role)
+    await ann.create(CLUSTER_ROLE, {"metadata": {"name": "mine"}})
+    with pytest.raises(status.Forbidden, match=said):
+        await ann.patch(CLUSTER_ROLE, "mine", "", {"aggregationRule": rule})
+    await server.client().patch(CLUSTER_ROLE, "mine", "", {"aggregationRule": rule})
+    with pytest.raises(status.Forbidden, match=said):
+        await ann.patch(CLUSTER_ROLE, "mine", "", {"aggregationRule": None})
+    await server.client().create(CLUSTER_BINDING, binding("cluster-admin", "ben"))
+    await server.client(user("ben")).create(CLUSTER_ROLE, {**role, "metadata": {"name": "bens"}})
+
+
+async def test_the_verb_escalate_allows_to_write_any_role(server: APIServer) -> None:
+    await grant_the_writing_of_roles(server, "ann", "escalate")
+    client = server.client(user("ann"))
+    await client.patch(CLUSTER_ROLE, "cluster-admin", "", LABELLED)
+    rule = {"clusterRoleSelectors": [{"matchLabels": {"mine": "true"}}]}
+    await client.create(CLUSTER_ROLE, {"metadata": {"name": "mine"}, "aggregationRule": rule})
+
+
+async def test_a_garbage_collector_lets_go_of_roles_it_could_not_write(server: APIServer) -> None:
+    await grant_the_writing_of_roles(server, "ann")
+    await server.client().create(CLUSTER_BINDING, binding("admin", "ben"))
+    client, held = server.client(user("ann")), {"metadata": {"finalizers": ["example.com/held"]}}
+    for kind_, name in ((CLUSTER_ROLE, "cluster-admin"), (CLUSTER_ROLE, "view"), (CLUSTER_BINDING, "admin-ben")):
+        await client.patch(kind_, name, "", held)
+        with pytest.raises(status.Forbidden, match="not currently held"):
+            await client.patch(kind_, name, "", LABELLED)
+
+
+async def test_who_binds_a_role_that_gathers_others_must_have_what_it_has_gathered(server: APIServer) -> None:
+    await grant_the_writing_of_roles(server, "ann")
+    with pytest.raises(status.Forbidden, match="not currently held"):
+        await server.client(user("ann")).create(CLUSTER_BINDING, binding("view", "ann"))
+
+
 async def test_the_verb_bind_allows_to_bind_what_one_does_not_have(server: APIServer) -> None:
     master = server.client()
     rules = [

@@ -24,6 +24,12 @@ _REMEMBERED = 20_000
 _SHOWN_RULES = 20
 _NO = Decision(False)
 _MASTER = Decision(True)
+_ANY = frozenset({"*"})
+_EVERYTHING = (
+    Rule(_ANY, _ANY, _ANY, frozenset(), ()),
+    Rule(_ANY, frozenset(), frozenset(), frozenset(), ("*",)),
+)
+_COLLECTED_BY = frozenset({"ownerReferences", "finalizers", "managedFields", "resourceVersion"})
 
 
 class RBACAuthorizer:
@@ -65,11 +71,7 @@ class RBACAuthorizer:
     def rules(self, user: User, namespace: str) -> list[Rule]:
         """What the user may do in a namespace (only cluster-wide grants for an empty one)."""
         if MASTERS in user.groups:
-            everything = frozenset({"*"})
-            return [
-                Rule(everything, everything, everything, frozenset(), ()),
-                Rule(everything, frozenset(), frozenset(), frozenset(), ("*",)),
-            ]
+            return list(_EVERYTHING)
         grants = self.policy().grants(user)
         return list(dict.fromkeys(grant.rule for grant in grants if grant.namespace in ("", namespace)))
 
@@ -83,30 +85,35 @@ def _decide(grants: Iterable[Grant], wanted: Attributes) -> Decision:
 
 class EscalationCheck:
     """Nobody hands out more than they have: writing a role needs its rules (or the verb `escalate`), binding a role
-    needs its rules (or the verb `bind`). Source: pkg/registry/rbac/*/policybased."""
+    needs its rules (or the verb `bind`). A role that gathers others will have whatever they will have, so that writing
+    it, or making it stop, needs everything. Source: pkg/registry/rbac/*/policybased."""
 
     def __init__(self, authorizer: RBACAuthorizer) -> None:
         self._authorizer = authorizer
 
     async def validate(self, admission: Admission) -> None:
-        resource = admission.kind.resource
-        if admission.object is None or MASTERS in admission.user.groups:
+        new, resource = admission.object, admission.kind.resource
+        if new is None or MASTERS in admission.user.groups:
+            return
+        if resource not in _ROLES | _BINDINGS or _only_collected(new, admission.old):
             return
         if resource in _ROLES:
-            self._role(admission, admission.object)
-        elif resource in _BINDINGS:
-            self._binding(admission, admission.object)
+            self._role(admission, new)
+        else:
+            self._binding(admission, new)
 
     def _role(self, admission: Admission, new: Object) -> None:
-        if admission.old is not None and new.get("rules") == admission.old.get("rules"):
+        """Whatever changes, a label too: it may be what other roles gather by."""
+        if self._may(admission, "escalate", meta.name(new)):
             return
-        if not self._may(admission, "escalate", meta.name(new)):
-            self._demand(admission, [Rule.of(rule) for rule in new.get("rules") or ()], meta.name(new))
+        self._demand(admission, [Rule.of(rule) for rule in new.get("rules") or ()], meta.name(new))
+        gathering = _gathers(new) or _gathers(admission.old)
+        if gathering and missing(self._authorizer.rules(admission.user, admission.namespace), _EVERYTHING):
+            message = "must have cluster-admin privileges to use the aggregationRule"
+            raise status.Forbidden(f'{admission.kind.resource} "{meta.name(new)}" is forbidden: {message}')
 
     def _binding(self, admission: Admission, new: Object) -> None:
-        old, ref = admission.old, new.get("roleRef") or {}
-        if old is not None and all(new.get(field) == old.get(field) for field in ("roleRef", "subjects")):
-            return
+        ref = new.get("roleRef") or {}
         plural = "clusterroles" if ref.get("kind") == "ClusterRole" else "roles"
         if self._may(admission, "bind", ref.get("name", ""), plural):
             return
@@ -134,6 +141,21 @@ class EscalationCheck:
             f'{admission.kind.resource} "{name}" is forbidden: user "{user.name}" (groups=[{groups}]) is attempting '
             f"to grant RBAC permissions not currently held:\n{listed}"
         )
+
+
+def _only_collected(new: Object, old: Object | None) -> bool:
+    """Whether an update changes nothing but what the garbage collector needs to change to let an object go. Source:
+    IsOnlyMutatingGCFields in pkg/registry/rbac/helpers.go."""
+    return old is not None and _lasting(new) == _lasting(old)
+
+
+def _lasting(obj: Object) -> Object:
+    metadata = {field: value for field, value in obj["metadata"].items() if value and field not in _COLLECTED_BY}
+    return {**{field: value for field, value in obj.items() if value}, "metadata": metadata}
+
+
+def _gathers(role: Object | None) -> bool:
+    return bool(((role or {}).get("aggregationRule") or {}).get("clusterRoleSelectors"))
 
 
 class Aggregation:
