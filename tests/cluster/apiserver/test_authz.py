@@ -216,6 +216,27 @@ async def test_the_verb_bind_allows_to_bind_what_one_does_not_have(server: APISe
         await client.create(BINDING, binding("admin", "bob"), "default")
 
 
+@pytest.mark.parametrize("dry_run", ["", "dryRun=All&"])
+async def test_a_write_that_creates_what_is_missing_needs_the_verb_create(server: APIServer, dry_run: str) -> None:
+    changing = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["update", "patch"]}
+    role = await server.client().create(CLUSTER_ROLE, {"metadata": {"name": "changer"}, "rules": [changing]})
+    await server.client().create(CLUSTER_BINDING, binding("changer", "ann"))
+    url = f"/apis/coordination.k8s.io/v1/namespaces/default/leases/new?{dry_run}fieldManager=ann"
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "new"}}
+    apply = {"content-type": "application/apply-patch+yaml"}
+    for method, headers in (("PUT", {}), ("PATCH", apply)):
+        refused = await send(server, method, url, lease, who=user("ann"), headers=headers)
+        assert refused.status == 403
+        said = 'leases.coordination.k8s.io "new" is forbidden: User "ann" cannot create resource "leases"'
+        assert parsed(refused)["message"].startswith(said)
+    changing["verbs"].append("create")
+    await server.client().update(CLUSTER_ROLE, {**role, "rules": [changing]})
+    for method, headers, name in (("PUT", {}, "put"), ("PATCH", apply, "applied")):
+        body = {**lease, "metadata": {"name": name}}
+        made = await send(server, method, url.replace("/new", f"/{name}"), body, who=user("ann"), headers=headers)
+        assert made.status == 201
+
+
 async def test_a_default_role_that_lost_a_rule_gets_it_back_at_start(server: APIServer) -> None:
     client = server.client()
     role = await client.get(CLUSTER_ROLE, "system:discovery")

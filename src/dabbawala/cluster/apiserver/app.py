@@ -20,10 +20,10 @@ from dabbawala.apimachinery import status
 from dabbawala.apimachinery.clock import Clock, SystemClock
 from dabbawala.apimachinery.status import StatusError
 from dabbawala.client.client import Client
-from dabbawala.cluster.apiserver import expiry, limits, memory, response, rest, routes
+from dabbawala.cluster.apiserver import authorization, expiry, limits, memory, response, rest, routes
 from dabbawala.cluster.apiserver.core import Call, Core, Plugins
 from dabbawala.cluster.apiserver.limits import Slots
-from dabbawala.cluster.apiserver.plugins import Attributes, Decision, Endpoint, Exchange
+from dabbawala.cluster.apiserver.plugins import Decision, Endpoint, Exchange
 from dabbawala.cluster.apiserver.request import ANONYMOUS, LOOPBACK, MAX_BODY_BYTES, Request, User
 from dabbawala.cluster.apiserver.resources import KindSet
 from dabbawala.cluster.apiserver.response import Response
@@ -36,7 +36,6 @@ log = logging.getLogger("dabbawala.apiserver")
 
 _READ_VERBS = frozenset({"get", "list"})
 _LONG_RUNNING = frozenset({"log", "exec", "attach", "portforward", "proxy"})
-_ALLOWED = Decision(True)
 
 
 class APIServer:
@@ -150,14 +149,7 @@ class APIServer:
             request.user = await self.plugins.impersonation(request, request.user)
 
     def _authorize(self, request: Request, target: Target | None) -> Decision:
-        authorizer = self.plugins.authorizer
-        if authorizer is None:
-            return _ALLOWED
-        wanted = attributes(request, target)
-        decision = authorizer.authorize(wanted)
-        if not decision.allowed:
-            raise forbidden(wanted, decision)
-        return decision
+        return authorization.demand(self.plugins.authorizer, authorization.attributes(request, target))
 
     async def _resource(self, request: Request, target: Target) -> Response:
         call = Call(self.core, self.plugins, request, target)
@@ -180,35 +172,6 @@ class APIServer:
         if exact is not None:
             return exact
         return next((self.plugins.endpoints[prefix] for prefix in self._prefixes if path.startswith(prefix)), None)
-
-
-def attributes(request: Request, target: Target | None) -> Attributes:
-    """What a request wants to do, as authorisation sees it."""
-    user = request.user or ANONYMOUS
-    if target is None:
-        return Attributes(user, request.method.lower(), path=request.path.rstrip("/") or "/")
-    kind = target.kind
-    name = target.name
-    if not name and request.query.pairs and target.verb in ("list", "watch", "deletecollection"):
-        name = routes.single_name(request.query)
-    return Attributes(
-        user, target.verb, kind.group, kind.version, kind.plural, target.subresource, target.namespace, name
-    )
-
-
-def forbidden(wanted: Attributes, decision: Decision) -> status.Forbidden:
-    """The sentence that kubectl shows. Source: apiserver/pkg/endpoints/handlers/responsewriters/errors.go."""
-    why = f": {decision.reason}" if decision.reason else ""
-    who = f'User "{wanted.user.name}" cannot {wanted.verb}'
-    if wanted.path:
-        return status.Forbidden(f'forbidden: {who} path "{wanted.path}"{why}')
-    resource = f"{wanted.resource}.{wanted.group}" if wanted.group else wanted.resource
-    part = f"{wanted.resource}/{wanted.subresource}" if wanted.subresource else wanted.resource
-    where = f'in the namespace "{wanted.namespace}"' if wanted.namespace else "at the cluster scope"
-    named = f' "{wanted.name}"' if wanted.name else ""
-    message = f'{resource}{named} is forbidden: {who} resource "{part}" in API group "{wanted.group}" {where}{why}'
-    details = {"name": wanted.name, "group": wanted.group, "kind": wanted.resource}
-    return status.Forbidden(message, details={key: value for key, value in details.items() if value})
 
 
 def _of_store(error: errors.StoreError) -> StatusError:

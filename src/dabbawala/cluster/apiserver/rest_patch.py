@@ -10,7 +10,15 @@ import orjson
 from dabbawala.api import kind as kinds
 from dabbawala.apimachinery import patch, patch_strategic, status
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.apiserver import rest_bodies, rest_create, rest_fields, rest_managed, rest_meta, rest_update
+from dabbawala.cluster.apiserver import (
+    authorization,
+    rest_bodies,
+    rest_create,
+    rest_fields,
+    rest_managed,
+    rest_meta,
+    rest_update,
+)
 from dabbawala.cluster.apiserver.core import Call
 from dabbawala.cluster.apiserver.response import Response
 
@@ -82,6 +90,7 @@ async def _apply(call: Call) -> Response:
     if call.core.store.get(call.key) is None:
         if call.target.subresource or applied["metadata"].get("uid"):
             raise call.not_found()
+        authorization.demand_create(call)
         with contextlib.suppress(status.AlreadyExists):  # somebody was quicker: it is an update then
             return await _apply_new(call, applied)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver import (
+    authorization,
     objects,
     rest_accept,
     rest_bodies,
@@ -51,6 +52,7 @@ async def put(call: Call) -> Response:
     if call.core.store.get(call.key) is None:
         if call.kind.resource not in _CREATED_BY_PUT or call.target.subresource:
             raise call.not_found()
+        authorization.demand_create(call)
         wanted["metadata"].pop("resourceVersion", None)
         return rest_bodies.answer(call, await rest_create.create_object(call, wanted), 201)
     encoded = objects.encoded(call.kind, wanted)
