@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Any
+
+import pytest
 
 from dabbawala.api import pod_defaults
+from dabbawala.apimachinery import schema
 from dabbawala.apimachinery.meta import Object
 from dabbawala.rollout import go_json, identity, keys
+from dabbawala.rollout.go_fields import TYPES
 
+VOLUME = "io.k8s.api.core.v1.Volume"
 NAME = "abort-retry-promote"
 TEMPLATE: Object = {
     "metadata": {"labels": {"app": NAME}},
@@ -82,6 +88,106 @@ def test_another_template_is_another_revision() -> None:
     other["spec"]["containers"][0]["image"] = "nginx:1.20"
     made = replica_set(other, "abc", **{keys.TEMPLATE_DIGEST: identity.digest(other)})
     assert identity.find(TEMPLATE, [made], 0) is None
+
+
+def edited(**spec: Any) -> Object:
+    """The template with other fields of its pod, and of its container."""
+    container = {**TEMPLATE["spec"]["containers"][0], **spec.pop("container", {})}
+    return {**TEMPLATE, "spec": {**TEMPLATE["spec"], "containers": [container], **spec}}
+
+
+def stored(body: Object) -> Object:
+    return replica_set(body, "abc", **{keys.TEMPLATE_DIGEST: identity.digest(body)})
+
+
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+TERM = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": NAME}}}
+WISHES: dict[str, Object] = {
+    "a privilege is taken away": {"container": {"securityContext": {"allowPrivilegeEscalation": False}}},
+    "root for one container only": {
+        "securityContext": {"runAsNonRoot": True},
+        "container": {"securityContext": {"runAsNonRoot": False}},
+    },
+    "the user root": {"securityContext": {"runAsUser": 0}},
+    "no token": {"automountServiceAccountToken": False},
+    "users of its own": {"hostUsers": False},
+    "no links": {"enableServiceLinks": False},
+    "no patience": {"tolerations": [{"key": "slow", "operator": "Exists", "tolerationSeconds": 0}]},
+    "a secret that must exist": {"volumes": [{"name": "x", "secret": {"secretName": "x", "optional": False}}]},
+    "no time to stop": {"terminationGracePeriodSeconds": 0},
+    "no CPU asked for": {"container": {"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": 0}}}},
+    "a node label without a value": {"nodeSelector": {"node-role.kubernetes.io/gpu": ""}},
+    "a selector of everything": {"topologySpreadConstraints": [{"maxSkew": 1, "labelSelector": {}}]},
+    "no storage class": {
+        "volumes": [{"name": "x", "ephemeral": {"volumeClaimTemplate": {"spec": {**CLAIM, "storageClassName": ""}}}}]
+    },
+    "neighbours of every namespace": {
+        "affinity": {
+            "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{**TERM, "namespaceSelector": {}}]}
+        }
+    },
+}
+
+
+def without_the_wish(body: Object) -> Object:
+    """The same without its empty values: where a field of zero is a wish, its absence is another."""
+
+    def less(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: less(item) for name, item in value.items() if item not in (False, "", {})}
+        return [less(item) for item in value] if isinstance(value, list) else value
+
+    result: Object = less(body)
+    return result
+
+
+@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
+def test_a_change_to_false_or_to_zero_is_another_revision(wish: Object) -> None:
+    after = edited(**wish)
+    before = without_the_wish(after)
+    assert before != after
+    assert identity.find(after, [stored(before)], 0) is None
+    assert identity.find(before, [stored(after)], 0) is None
+
+
+def test_a_label_without_a_value_is_another_revision() -> None:
+    labelled = {**TEMPLATE, "metadata": {"labels": {"app": NAME, "spot": ""}}}
+    assert identity.find(labelled, [stored(TEMPLATE)], 0) is None
+
+
+def test_what_a_go_client_never_writes_is_no_change() -> None:
+    same = edited(
+        hostNetwork=False, hostPID=False, hostIPC=False, hostname="", nodeSelector={}, tolerations=[],
+        serviceAccountName="", securityContext={}, affinity=None,
+        container={"tty": False, "stdin": False, "stdinOnce": False, "securityContext": {}, "workingDir": ""},
+    )  # fmt: skip
+    assert identity.find(same, [replica_set(TEMPLATE, "5d4f8c7b9")], 0) is not None
+    plain = edited(
+        container={
+            "ports": [{"containerPort": 80}], "readinessProbe": {"httpGet": {"port": 80}},
+            "volumeMounts": [{"name": "x", "mountPath": "/x"}],
+        },
+        volumes=[{"name": "x", "nfs": {"server": "files", "path": "/"}}, {"name": "y", "rbd": {"image": "y"}}],
+    )  # fmt: skip
+    spelled = deepcopy(plain)
+    container, volumes = spelled["spec"]["containers"][0], spelled["spec"]["volumes"]
+    container["ports"][0]["hostPort"] = 0
+    container["readinessProbe"]["initialDelaySeconds"] = 0
+    for holder in (container["volumeMounts"][0], volumes[0]["nfs"], volumes[1]["rbd"]):
+        holder["readOnly"] = False
+    assert identity.find(spelled, [stored(plain)], 0) is not None
+
+
+def test_every_struct_of_a_volume_is_known_field_by_field() -> None:
+    """Or a `readOnly: false` that somebody writes out would look like a change."""
+    unknown = {
+        field.name
+        for field in TYPES["Volume"]
+        if field.name != "name"
+        and {"readOnly", "secretRef"} & schema.builtin(VOLUME).properties[field.name].properties.keys()
+        and field.type not in TYPES
+    }
+    assert unknown == set()
 
 
 def test_a_hash_that_collides_does_not_make_two_templates_one() -> None:

@@ -1,8 +1,9 @@
 """The fields of a pod template in the order in which Go writes them.
 
 Go's JSON follows the declaration order of struct fields, which OpenAPI sorts away and the published proto files keep.
-Only what a Rollout's hash needs: a type that is not here is written with sorted fields, so a template that uses one
-gets another hash than Argo would give it, and is then recognised by its digest or by equality.
+A type that is not here is written with sorted fields, so a template that uses one gets another hash than Argo would
+give it, and is then recognised by its digest or by equality. Equality reads the same table: what is left out when
+zero means nothing when zero.
 
 Syntax: `field` or `field:Type`. `!` is written even when absent (a struct without pointer); `=` is left out when it
 holds its zero value (a plain bool, number or string rather than a pointer); `{}` after a type marks a map of it.
@@ -64,7 +65,7 @@ PreferredSchedulingTerm weight preference:NodeSelectorTerm!
 PodAffinity requiredDuringSchedulingIgnoredDuringExecution:PodAffinityTerm preferredDuringSchedulingIgnoredDuringExecution:WeightedPodAffinityTerm
 WeightedPodAffinityTerm weight podAffinityTerm:PodAffinityTerm!
 PodAffinityTerm labelSelector:LabelSelector namespaces topologyKey namespaceSelector:LabelSelector matchLabelKeys mismatchLabelKeys
-Volume name hostPath:HostPathVolumeSource emptyDir:EmptyDirVolumeSource gcePersistentDisk awsElasticBlockStore gitRepo secret:SecretVolumeSource nfs:NFSVolumeSource iscsi glusterfs persistentVolumeClaim:ClaimSource rbd flexVolume cinder cephfs flocker downwardAPI:DownwardAPIVolumeSource fc azureFile configMap:ConfigMapVolumeSource vsphereVolume quobyte azureDisk photonPersistentDisk projected:ProjectedVolumeSource portworxVolume scaleIO storageos csi:CSIVolumeSource ephemeral image:ImageVolumeSource
+Volume name hostPath:HostPathVolumeSource emptyDir:EmptyDirVolumeSource gcePersistentDisk:GCEDiskSource awsElasticBlockStore:AWSDiskSource gitRepo:GitRepoSource secret:SecretVolumeSource nfs:NFSVolumeSource iscsi:ISCSISource glusterfs:GlusterfsSource persistentVolumeClaim:ClaimSource rbd:RBDSource flexVolume:FlexSource cinder:CinderSource cephfs:CephFSSource flocker:FlockerSource downwardAPI:DownwardAPIVolumeSource fc:FCSource azureFile:AzureFileSource configMap:ConfigMapVolumeSource vsphereVolume:VSphereSource quobyte:QuobyteSource azureDisk:AzureDiskSource photonPersistentDisk:PhotonSource projected:ProjectedVolumeSource portworxVolume:PortworxSource scaleIO:ScaleIOSource storageos:StorageOSSource csi:CSIVolumeSource ephemeral:EphemeralSource image:ImageVolumeSource
 HostPathVolumeSource path type
 EmptyDirVolumeSource medium= sizeLimit:Quantity
 SecretVolumeSource secretName= items:KeyToPath defaultMode optional
@@ -80,6 +81,29 @@ ProjectedItems name= items:KeyToPath optional
 TokenProjection audience= expirationSeconds path
 CSIVolumeSource driver readOnly fsType volumeAttributes nodePublishSecretRef:LocalObjectReference
 ImageVolumeSource reference= pullPolicy=
+GCEDiskSource pdName fsType= partition= readOnly=
+AWSDiskSource volumeID fsType= partition= readOnly=
+GitRepoSource repository revision= directory=
+ISCSISource targetPortal iqn lun iscsiInterface= fsType= readOnly= portals chapAuthDiscovery= chapAuthSession= secretRef:LocalObjectReference initiatorName
+GlusterfsSource endpoints path readOnly=
+RBDSource monitors image fsType= pool= user= keyring= secretRef:LocalObjectReference readOnly=
+FlexSource driver fsType= secretRef:LocalObjectReference readOnly= options
+CinderSource volumeID fsType= readOnly= secretRef:LocalObjectReference
+CephFSSource monitors path= user= secretFile= secretRef:LocalObjectReference readOnly=
+FlockerSource datasetName= datasetUUID=
+FCSource targetWWNs lun fsType= readOnly= wwids
+AzureFileSource secretName shareName readOnly=
+VSphereSource volumePath fsType= storagePolicyName= storagePolicyID=
+QuobyteSource registry volume readOnly= user= group= tenant=
+AzureDiskSource diskName diskURI cachingMode fsType readOnly kind
+PhotonSource pdID fsType=
+PortworxSource volumeID fsType= readOnly=
+ScaleIOSource gateway system secretRef:LocalObjectReference sslEnabled= protectionDomain= storagePool= storageMode= volumeName= fsType= readOnly=
+StorageOSSource volumeName= volumeNamespace= fsType= readOnly= secretRef:LocalObjectReference
+EphemeralSource volumeClaimTemplate:ClaimTemplate
+ClaimTemplate metadata:ObjectMeta! spec:ClaimSpec!
+ClaimSpec accessModes selector:LabelSelector resources:VolumeResources! volumeName= storageClassName volumeMode dataSource dataSourceRef volumeAttributesClassName
+VolumeResources limits:Quantity{} requests:Quantity{}
 """  # noqa: E501
 
 

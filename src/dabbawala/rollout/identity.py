@@ -19,8 +19,12 @@ from dabbawala.api import pod_defaults
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.rollout import go_json, keys
+from dabbawala.rollout.go_fields import TYPES, Field
 
 DIGEST_VERSION = "v1"
+
+MEANT_WHEN_EMPTY = frozenset({"storageClassName", "volumeAttributesClassName"})
+"""Strings behind a pointer for which `""` is another wish than none: no class, rather than the default one."""
 
 
 def digest(template: Object) -> str:
@@ -71,8 +75,7 @@ def comparable(template: Object, injected: Object) -> Object:
         if kept:
             metadata[field] = kept
     _drop_anti_affinity(result.get("spec") or {})
-    pruned: Object = _pruned(result)
-    return pruned
+    return _pruned(result, "PodTemplateSpec")
 
 
 def _written(template: Object) -> Object:
@@ -92,11 +95,29 @@ def _is_injected(term: Object) -> bool:
     return any(item.get("key") == keys.HASH for item in expressions)
 
 
-def _pruned(value: Any) -> Any:
-    """Without what is empty: absent, `{}` and `[]` mean the same in a template once defaults are filled in."""
-    if isinstance(value, dict):
-        kept = {name: _pruned(item) for name, item in value.items()}
-        return {name: item for name, item in kept.items() if item not in ({}, [], None, "", False)}
+def _pruned(value: Object, type_: str) -> Object:
+    """A struct without what means the same as its absence, once defaults are filled in. Maps are left as they are: an
+    empty label is a label."""
+    known = {field.name: field for field in TYPES[type_]}
+    kept = {name: _typed(item, known[name].type) if name in known else item for name, item in value.items()}
+    return {name: item for name, item in kept.items() if not _is_absent(item, known.get(name))}
+
+
+def _typed(value: Any, type_: str) -> Any:
+    if type_ not in TYPES:
+        return value
     if isinstance(value, list):
-        return [_pruned(item) for item in value]
-    return value
+        return [_typed(item, type_) for item in value]
+    return _pruned(value, type_) if isinstance(value, dict) else value
+
+
+def _is_absent(value: Any, field: Field | None) -> bool:
+    """What Go would not write of a plain field, it writes of a pointer: `runAsUser: 0` is a wish, `hostPort: 0` none.
+    An empty label selector selects everything and an absent one nothing."""
+    if value is None:
+        return True
+    if field is None or (isinstance(value, (dict, list)) and field.type != "LabelSelector"):
+        return value in ({}, [])
+    if isinstance(value, str):
+        return not value and field.name not in MEANT_WHEN_EMPTY
+    return field.omits_zero and not value
