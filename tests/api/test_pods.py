@@ -57,6 +57,20 @@ def test_pulls_always_only_what_has_no_fixed_tag(image: str, policy: str) -> Non
     assert made["spec"]["containers"][0]["imagePullPolicy"] == policy
 
 
+def test_a_sysctl_has_a_well_formed_name_of_its_own() -> None:
+    names = ("net.ipv4.tcp_syncookies", "net/ipv4/ip_local_port_range", "kernel.shm_rmid_forced")
+    assert not wrong(prepared(pod(securityContext={"sysctls": [{"name": name, "value": "1"} for name in names]})))
+    for name in ("net/../kernel/panic", "net..ipv4", "/net/ipv4", "net.ipv4.", "A.b", "a" * 254):
+        (found,) = wrong(prepared(pod(securityContext={"sysctls": [{"name": name, "value": "1"}]})))
+        assert found.startswith("spec.securityContext.sysctls[0].name: Invalid value: ")
+        assert "must have at most 253 characters and match regex ^" in found
+    twice = [{"name": "kernel.sem", "value": "1"}, {"name": "kernel.sem", "value": "2"}, {"value": "3"}]
+    assert wrong(prepared(pod(securityContext={"sysctls": twice}))) == [
+        'spec.securityContext.sysctls[1].name: Duplicate value: "kernel.sem"',
+        "spec.securityContext.sysctls[2].name: Required value",
+    ]
+
+
 def test_probes_get_their_defaults_and_requests_follow_limits() -> None:
     container = {
         "name": "a", "image": "a:1", "livenessProbe": {"httpGet": {"port": 80}},

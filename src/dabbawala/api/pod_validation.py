@@ -5,6 +5,7 @@ Source: pkg/apis/core/validation/validation.go.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,9 @@ SPECS_REMEMBERED, SPEC_BYTES_REMEMBERED = 256, 16 * 1024
 """Pods of one template come by the hundred with the same spec, to the byte; each spec is validated once."""
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+_SYSCTL_MAX = 253
+_SYSCTL_SEGMENT = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SYSCTL_NAME = rf"({_SYSCTL_SEGMENT}[\./])*{_SYSCTL_SEGMENT}"
 _MUTABLE = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
@@ -76,6 +80,22 @@ def pod_spec(spec: Object, path: str) -> Errors:
         message = "must be between 1 and 2147483647, inclusive"
         yield status.invalid(f"{path}.activeDeadlineSeconds", deadline, message)
     yield from _host_ports(spec, path)
+    yield from _sysctls((spec.get("securityContext") or {}).get("sysctls") or (), f"{path}.securityContext.sysctls")
+
+
+def _sysctls(given: Iterable[Object], path: str) -> Errors:
+    """That a name is well-formed; whether it may be set is for the node to say."""
+    taken: set[str] = set()
+    for index, sysctl in enumerate(given):
+        name, where = sysctl.get("name") or "", f"{path}[{index}].name"
+        if not name:
+            yield status.required(where)
+        elif len(name) > _SYSCTL_MAX or not re.fullmatch(_SYSCTL_NAME, name):
+            message = f"must have at most {_SYSCTL_MAX} characters and match regex ^{_SYSCTL_NAME}$"
+            yield status.invalid(where, name, message)
+        elif name in taken:
+            yield status.duplicate(where, name)
+        taken.add(name)
 
 
 def _host_ports(spec: Object, path: str) -> Errors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -286,6 +287,20 @@ async def test_run_as_non_root_refuses_root_and_runs_others(world: NodeWorld) ->
     await world.run("user", "id -u", securityContext={"runAsNonRoot": True, "runAsUser": 1234}, restartPolicy="Never")
     await world.ended("user")
     assert (await world.logs("user")).strip() == "1234"
+
+
+async def test_a_pod_that_would_set_the_machine_is_rejected_and_one_that_sets_itself_runs(world: NodeWorld) -> None:
+    limit = Path("/proc/sys/kernel/threads-max").read_text().strip()
+    both = [{"name": "net.ipv4.ip_default_ttl", "value": "33"}, {"name": "kernel/threads-max", "value": limit}]
+    await world.run("setter", "exit 0", securityContext={"sysctls": both})
+    status = (await world.ended("setter"))["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "SysctlForbidden")
+    assert 'forbidden sysctl: "kernel.threads-max" not allowlisted' in status["message"]
+    own = [{"name": "net/ipv4/ip_default_ttl", "value": "33"}]
+    await world.run("own", "cat /proc/sys/net/ipv4/ip_default_ttl", securityContext={"sysctls": own},
+                    restartPolicy="Never")  # fmt: skip
+    assert (await world.ended("own"))["status"]["phase"] == "Succeeded"
+    assert (await world.logs("own")).strip() == "33"
 
 
 async def test_an_agent_that_was_killed_takes_its_pods_over(world: NodeWorld) -> None:

@@ -48,10 +48,18 @@ class Driven:
         return self._answer()
 
     def pod(self, uid: str, **options: Any) -> spec.PodSpec:
-        address = f"10.42.1.{next(self._addresses)}"
-        made = spec.PodSpec(uid, "default", uid, "node-1", address, uid, f"{self.directory}/{uid}", **options)
-        self.ask(op="pod", pod=spec.to_json(made))
+        made = self._pod(uid, options)
+        refused = self.ask(op="pod", pod=spec.to_json(made))
+        assert not refused, refused
         return made
+
+    def refusal(self, uid: str, **options: Any) -> Any:
+        """Reason and message with which a pod is refused; empty when it is not."""
+        return self.ask(op="pod", pod=spec.to_json(self._pod(uid, options)))
+
+    def _pod(self, uid: str, options: dict[str, Any]) -> spec.PodSpec:
+        address = f"10.42.1.{next(self._addresses)}"
+        return spec.PodSpec(uid, "default", uid, "node-1", address, uid, f"{self.directory}/{uid}", **options)
 
     def start(self, uid: str, *argv: str, name: str = "main", **options: Any) -> Any:
         log_path = f"{self.directory}/{uid}/{name}.log"

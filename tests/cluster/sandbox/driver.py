@@ -18,7 +18,10 @@ Json = dict[str, Any]
 
 async def serve(client: HolderClient, order: Json) -> Json:
     if order["op"] == "pod":
-        await client.create_pod(spec.pod_from(order["pod"]))
+        try:
+            await client.create_pod(spec.pod_from(order["pod"]))
+        except SandboxError as refused:
+            return {"reason": refused.reason, "message": refused.message}
         return {}
     if order["op"] == "container":
         try:

@@ -41,6 +41,9 @@ _COUNT_SIGNALLED = (
 )
 
 
+_THREADS_MAX = Path("/proc/sys/kernel/threads-max")
+
+
 @dataclass(frozen=True)
 class Prison:
     """A sandbox with a victim pod, and an attacker in another whose program has a shell."""
@@ -195,3 +198,34 @@ def test_it_has_no_rights_over_the_machine(prison: Prison) -> None:
     assert prison.python(code)[0] == 0
     assert prison.shell("cat /proc/self/status")[1].count("NoNewPrivs:\t1") == 1
     assert prison.shell("echo b > /proc/sysrq-trigger")[0] != 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kernel.threads-max", "vm.swappiness", "fs.file-max", "kernel.semaphore", "net/../kernel/threads-max",
+        "net.../kernel/threads-max", "kernel.shm/../threads-max", "fs.mqueue./../../kernel/threads-max", "net", "",
+    ],
+)  # fmt: skip
+def test_no_kernel_setting_of_the_machine_can_be_asked_for(sandbox: Driven, name: str) -> None:
+    before = _THREADS_MAX.read_text()
+    refused = sandbox.refusal(f"sets-{secrets.token_hex(4)}", sysctls={name: before.strip()})
+    assert refused == {"reason": "SysctlForbidden", "message": f'forbidden sysctl: "{name}" not allowlisted'}
+    assert _THREADS_MAX.read_text() == before
+
+
+def test_kernel_settings_of_its_own_namespaces_are_its_own(sandbox: Driven) -> None:
+    names = ("kernel/shmmax", "kernel/msgmax", "kernel/sem", "fs/mqueue/msg_max", "net/ipv4/ip_default_ttl")
+    before = {name: Path(f"/proc/sys/{name}").read_text().split() for name in names}
+    own = dict(zip(names, ("123456789", "7654", "100 20000 50 77", "9", "33"), strict=True))
+    uid = "sets-its-own"
+    refused = sandbox.refusal(uid, sysctls={name.replace("/", "."): value for name, value in own.items()})
+    if refused and sandbox.uid:
+        # Before Linux 6.10 only the machine's root may write those of the ipc namespace; that it says so is enough.
+        assert "cannot be set" in refused["message"]
+        return
+    assert not refused
+    sandbox.start(uid, "sleep", "1000")
+    for name, value in own.items():
+        assert sandbox.shell(uid, f"cat /proc/sys/{name}")[1].split() == value.split()
+        assert Path(f"/proc/sys/{name}").read_text().split() == before[name]

@@ -1,7 +1,7 @@
 """Whether a node takes a pod that was bound to it: the kubelet's own check, after the scheduler's. Pure.
 
 A pod that is refused is Failed with the reason (`OutOfcpu`, `NodeAffinity`, …) and its owner makes another one.
-Source: pkg/kubelet/lifecycle/predicate.go.
+Source: pkg/kubelet/lifecycle/predicate.go, pkg/kubelet/sysctl/allowlist.go.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from dabbawala.apimachinery import meta
 from dabbawala.cluster.kubelet import pod_spec
 from dabbawala.cluster.kubelet.node import Machine
+from dabbawala.cluster.sandbox import sysctls
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,11 @@ def refuse_selector(pod: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[st
     if wanted.items() <= meta.labels(node).items():
         return None
     return "NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+
+
+def refuse_sysctls(pod: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Reason and message if the pod asks for kernel settings that are not its own namespaces'."""
+    for name in map(sysctls.dotted, pod_spec.sysctls(pod)):
+        if not sysctls.is_allowed(name):
+            return sysctls.FORBIDDEN, sysctls.refusal(name)
+    return None

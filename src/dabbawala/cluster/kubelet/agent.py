@@ -249,6 +249,5 @@ def refusal(
     for worker in workers:
         if not pod_spec.is_terminal(worker.state.pod) and worker.state.memory.rejected is None:
             used += admission.usage(worker.state.pod)
-    return admission.refuse_selector(pod, node) or admission.refuse_resources(
-        admission.usage(pod), used, parts.identity.machine
-    )
+    refused = admission.refuse_sysctls(pod) or admission.refuse_selector(pod, node)
+    return refused or admission.refuse_resources(admission.usage(pod), used, parts.identity.machine)

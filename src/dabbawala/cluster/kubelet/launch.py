@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.kubelet import pod_spec
+from dabbawala.cluster.kubelet import admission, pod_spec
 from dabbawala.cluster.kubelet.environment import ConfigError
 from dabbawala.cluster.kubelet.expansion import expand
+from dabbawala.cluster.sandbox import sysctls
 from dabbawala.cluster.sandbox.spec import ContainerSpec, Limits, Mount, PodSpec, User
 
 CLUSTER_DOMAIN = "cluster.local"
@@ -59,16 +60,19 @@ def hostname(pod: Mapping[str, Any]) -> str:
 
 
 def sandbox(pod: Mapping[str, Any], node: str, address: str, state_dir: str) -> PodSpec:
-    """Raises ConfigError for a pod that asks to share what belongs to the machine."""
+    """Raises ConfigError for a pod that asks to share or to change what belongs to the machine."""
     spec = pod_spec.spec(pod)
     for field, what in (("hostNetwork", "network"), ("hostPID", "processes"), ("hostIPC", "shared memory")):
         if spec.get(field):
             raise ConfigError(f"{field} is not possible here: the pod would share the machine's {what}; leave it out")
-    sysctls = {one["name"]: str(one["value"]) for one in pod_spec.security_context(pod).get("sysctls") or ()}
+    forbidden = admission.refuse_sysctls(pod)
+    if forbidden is not None:
+        raise ConfigError(forbidden[1])
+    settings = {sysctls.dotted(name): value for name, value in pod_spec.sysctls(pod).items()}
     return PodSpec(
         uid=meta.uid(pod), namespace=meta.namespace(pod), name=meta.name(pod), node=node, address=address,
         hostname=hostname(pod), state_dir=state_dir, hosts=hosts(pod, address), resolv_conf=resolv_conf(pod),
-        share_process_namespace=bool(spec.get("shareProcessNamespace")), sysctls=sysctls,
+        share_process_namespace=bool(spec.get("shareProcessNamespace")), sysctls=settings,
     )  # fmt: skip
 
 

@@ -98,6 +98,11 @@ def security_context(pod: Mapping[str, Any]) -> Mapping[str, Any]:
     return spec(pod).get("securityContext") or {}
 
 
+def sysctls(pod: Mapping[str, Any]) -> dict[str, str]:
+    """The kernel settings the pod asks for, by name as it writes them."""
+    return {one["name"]: str(one["value"]) for one in security_context(pod).get("sysctls") or ()}
+
+
 def probe(item: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
     """`kind` is startup, readiness or liveness."""
     return item.get(f"{kind}Probe")

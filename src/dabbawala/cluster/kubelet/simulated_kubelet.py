@@ -218,7 +218,10 @@ class SimulatedPods:
         node = pod_spec.node_name(pod)
         asked = admission.Usage() if pod_spec.is_terminal(pod) else admission.usage(pod)
         fresh = not pod_spec.status(pod).get("startTime")
-        refused = admission.refuse_resources(asked, self._usage[node], self._machines[node]) if fresh else None
+        refused = None
+        if fresh:
+            room = self._usage[node], self._machines[node]
+            refused = admission.refuse_sysctls(pod) or admission.refuse_resources(asked, *room)
         if refused is not None:
             asked = admission.Usage()
         self._usage[node] += asked

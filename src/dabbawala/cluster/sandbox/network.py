@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Iterable
 
-from dabbawala.cluster.sandbox import kernel, rtnetlink
+from dabbawala.cluster.sandbox import kernel, rtnetlink, sysctls
 
 SERVICE_RANGE = ("10.96.0.0", 16)
 DNS_ADDRESS = "10.96.0.10"
@@ -35,19 +35,10 @@ def link_of(address: str) -> str:
     return f"p{address.rsplit('.', 1)[1]}"
 
 
-def write_sysctl(path: str, value: str) -> None:
-    """os.write, because a buffered file raises its error in its destructor, where nobody sees it."""
-    fd = os.open(f"/proc/sys/{path}", os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, value.encode())
-    finally:
-        os.close(fd)
-
-
 def _write_sysctls(values: dict[str, str], optional: Iterable[str] = ()) -> None:
     for path, value in values.items():
         try:
-            write_sysctl(path, value)
+            sysctls.write(path, value)
         except OSError:
             if path not in optional:
                 raise
@@ -118,7 +109,7 @@ class NodeNetwork:
                 self._raise_link(other)
 
 
-def wire_pod(node_namespace: int, node_index: int, address: str, sysctls: dict[str, str]) -> None:
+def wire_pod(node_namespace: int, node_index: int, address: str) -> None:
     """Move this (single-threaded) process into a new network namespace that is a pod of the node."""
     kernel.setns(node_namespace, kernel.CLONE_NEWNET)
     node = rtnetlink.Netlink()
@@ -132,7 +123,6 @@ def wire_pod(node_namespace: int, node_index: int, address: str, sysctls: dict[s
         _configure_pod(pod, address, gateway(node_index))
         node.add_route(address, 32, link)
         _write_sysctls(_POD_SYSCTLS, optional=("net/ipv4/ping_group_range",))
-        _write_sysctls({name.replace(".", "/"): value for name, value in sysctls.items()})
     finally:
         node.close()
         pod.close()

@@ -25,6 +25,7 @@ from dabbawala.cluster.sandbox import (
     rtnetlink,
     runs,
     spec,
+    sysctls,
     view,
     wire,
 )
@@ -77,10 +78,12 @@ class Shim:
         return 0
 
     def _enter(self) -> None:
+        sysctls.check(self.pod.sysctls)
         os.makedirs(self.pod.state_dir, mode=0o700, exist_ok=True)
-        network.wire_pod(self._around.node_namespace, self._around.node_index, self.pod.address, self.pod.sysctls)
+        network.wire_pod(self._around.node_namespace, self._around.node_index, self.pod.address)
         os.close(self._around.node_namespace)
         kernel.unshare(kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS)
+        sysctls.apply(self.pod.sysctls)  # now that every namespace they belong to is the pod's own
         socket.sethostname(self.pod.hostname)
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         if self.pod.share_process_namespace:
