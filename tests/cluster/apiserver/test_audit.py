@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from dabbawala.apimachinery.clock import VirtualClock
 from dabbawala.cluster.apiserver import audit, standard
 from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.apiserver.audit import AuditLog
-from dabbawala.cluster.apiserver.plugins import Exchange
-from dabbawala.cluster.apiserver.request import Request
+from dabbawala.cluster.apiserver.core import Core, Plugins
+from dabbawala.cluster.apiserver.plugins import Admission, Exchange
+from dabbawala.cluster.apiserver.request import LOOPBACK, Request
 from dabbawala.cluster.apiserver.tokens import Signer
+from dabbawala.cluster.store.store import Store
 from tests.cluster.apiserver.guarded import kind, send, user
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -61,6 +65,38 @@ async def test_never_holds_what_was_written(tmp_path: Path, clock: VirtualClock)
 async def test_leaves_out_what_the_cluster_itself_reads(tmp_path: Path, clock: VirtualClock) -> None:
     lines = await recorded(tmp_path / "audit.log", clock)
     assert not [line for line in lines if line["user"]["username"] == "system:apiserver" and line["verb"] == "get"]
+
+
+class Leaving:
+    """A client that leaves while its request is being admitted: the row is written when that is noticed."""
+
+    async def validate(self, admission: Admission) -> None:
+        task = asyncio.current_task()
+        if admission.name == "a" and task is not None:
+            task.cancel()
+
+
+@pytest.mark.parametrize(("expired", "code"), [(False, 499), (True, 504)])
+async def test_records_what_was_written_for_a_client_that_did_not_wait(
+    tmp_path: Path, clock: VirtualClock, expired: bool, code: int
+) -> None:
+    ended: list[Exchange] = []
+    signer = Signer(ec.generate_private_key(ec.SECP256R1()))
+    request = Request("POST", CONFIG_MAPS, body=b'{"metadata":{"name":"a"}}', user=LOOPBACK, expired=expired)
+
+    def plugins(core: Core) -> Plugins:
+        return replace(standard.plugins(core, signer, build="t"), validators=(Leaving(),), audit=ended.append)
+
+    store = await Store.open(tmp_path / "state.db", clock=clock)
+    async with APIServer.in_memory(KINDS, clock=clock, plugins=plugins, store=store) as server:
+        ended.clear()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(server.handle(request))
+        await server.client().create(kind("v1", "ConfigMap"), {"metadata": {"name": "next"}}, "default")
+        assert (await send(server, "GET", f"{CONFIG_MAPS}/a")).status == 200
+    assert (ended[0].request, ended[0].status) == (request, code)
+    assert ended[0].target is not None
+    assert ended[0].decision is not None
 
 
 def exchange() -> Exchange:

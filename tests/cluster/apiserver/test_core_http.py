@@ -26,6 +26,7 @@ from dabbawala.cluster.apiserver import pki
 from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.apiserver.core import Core, Plugins
 from dabbawala.cluster.apiserver.http import Front
+from dabbawala.cluster.apiserver.plugins import Exchange
 from dabbawala.cluster.apiserver.request import Request
 from dabbawala.cluster.apiserver.response import Response, Tunnel, json
 from tests.cluster.apiserver.core_calls import CONFIG_MAPS, config_map
@@ -268,6 +269,32 @@ async def test_a_request_that_is_never_answered_is_timed_out(front: Front) -> No
         (connection,) = front.connections
         connection.expire(asyncio.get_running_loop().time() + http.ANSWER_SECONDS + 1)
         assert (await _answer(reader))[0] == 504
+
+
+@pytest.mark.parametrize(("leaves", "code"), [(True, 499), (False, 504)])
+async def test_a_request_that_is_given_up_is_audited(leaves: bool, code: int) -> None:
+    ended: list[Exchange] = []
+
+    async def never(request: Request) -> Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def plugins(core: Core) -> Plugins:
+        return Plugins(endpoints={"/never": never}, audit=ended.append)
+
+    async with APIServer.in_memory(KINDS, clock=SystemClock(), plugins=plugins, namespaces=()) as server:
+        front = Front(server.handle)
+        async with connected(await front.listen_tcp("127.0.0.1", 0, None)) as (_, writer):
+            writer.write(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n")
+            await _until(lambda: any(item._serving for item in front.connections))
+            (connection,) = front.connections
+            if leaves:
+                writer.transport.abort()
+            else:
+                connection.expire(asyncio.get_running_loop().time() + http.ANSWER_SECONDS + 1)
+            await _until(lambda: bool(ended))
+        await front.close()
+    assert [(item.request.path, item.status) for item in ended] == [("/never", code)]
 
 
 async def test_closing_lets_an_answer_finish_and_cuts_streams(front: Front, port: int) -> None:

@@ -35,6 +35,9 @@ from dabbawala.cluster.store.store import Store
 log = logging.getLogger("dabbawala.apiserver")
 
 _READ_VERBS = frozenset({"get", "list"})
+# How a request ends that is given up before it is answered; the first as nginx has it.
+_NOBODY_WAITS = 499
+_TOO_LATE = 504
 _LONG_RUNNING = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 
 
@@ -112,7 +115,8 @@ class APIServer:
     # The request path --------------------------------------------------------------------------------------------
 
     async def handle(self, request: Request) -> Response:
-        """Serve one request. Every failure is an answer with a Status; only cancellation passes through."""
+        """Serve one request. Every failure is an answer with a Status; only cancellation passes through, and it too is
+        audited, because what the request wrote may be stored all the same."""
         received = self.core.clock.monotonic()
         target: Target | None = None
         decision: Decision | None = None
@@ -127,15 +131,23 @@ class APIServer:
             answer = response.failure(_of_store(error))
         except (RecursionError, orjson.JSONEncodeError):
             answer = response.failure(status.BadRequest("the body of the request is nested too deeply"))
+        except asyncio.CancelledError:
+            self._audit(request, target, _TOO_LATE if request.expired else _NOBODY_WAITS, received, decision)
+            raise
         except Exception as error:
             log.exception("%s %s failed", request.method, request.path)
             answer = response.failure(status.InternalError(f"an error on the server: {error!r}"))
         if request.warnings:
             answer.headers["warning"] = ", ".join(f"299 - {_quoted(text)}" for text in request.warnings)
+        self._audit(request, target, answer.status, received, decision)
+        return answer
+
+    def _audit(
+        self, request: Request, target: Target | None, code: int, received: float, decision: Decision | None
+    ) -> None:
         if self.plugins.audit is not None:
             finished = self.core.clock.monotonic()
-            self.plugins.audit(Exchange(request, target, answer.status, received, finished, decision))
-        return answer
+            self.plugins.audit(Exchange(request, target, code, received, finished, decision))
 
     async def _authenticate(self, request: Request) -> None:
         if request.user is None:

@@ -176,6 +176,8 @@ class Connection(asyncio.Protocol):
         elif self._task is not None:
             long = self._out.streaming or (self._serving is not None and self._serving.long_running)
             if waited > ANSWER_SECONDS and not long:
+                if self._serving is not None:
+                    self._serving.expired = True
                 self._refuse(status.Timeout("request did not complete within the allotted time"))
                 self._task.cancel()
         elif waited > (ARRIVAL_SECONDS if self._reader.arriving else IDLE_SECONDS):

@@ -72,7 +72,7 @@ class Request:
     """`path` is as sent, still percent-encoded, without the query. Header names are lower-case; repeated headers
     are joined by a comma. `user` is set by authentication, or by a trusted in-process caller beforehand.
     `warnings` become `Warning: 299` headers. `annotations` end in the audit record. `long_running`
-    requests (watches, logs, streams, proxies) are not timed."""
+    requests (watches, logs, streams, proxies) are not timed. An `expired` one has taken too long and is given up."""
 
     method: str
     path: str
@@ -85,6 +85,7 @@ class Request:
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     long_running: bool = False
+    expired: bool = False
 
     def header(self, name: str, default: str = "") -> str:
         return self.headers.get(name, default)
