@@ -47,12 +47,17 @@ def _walk(value: Any, path: str) -> Iterator[str]:
 
 
 def in_yaml(body: bytes | str) -> list[str]:
-    """`line 4: key "image" already set in map` for each; the body must be valid YAML."""
+    """`line 4: key "image" already set in map` for each; the body must be valid YAML
+    that nests within bounds."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return list(_nodes(yaml.compose(body, Loader=loader)))
+    return list(_nodes(yaml.compose(body, Loader=loader), set()))
 
 
-def _nodes(node: yaml.Node | None) -> Iterator[str]:
+def _nodes(node: yaml.Node | None, looked_at: set[int]) -> Iterator[str]:
+    """Of each node once, however many aliases lead to it."""
+    if id(node) in looked_at:
+        return
+    looked_at.add(id(node))
     if isinstance(node, yaml.MappingNode):
         known: set[str] = set()
         for key, value in node.value:
@@ -60,7 +65,7 @@ def _nodes(node: yaml.Node | None) -> Iterator[str]:
                 if key.value in known:
                     yield f'line {key.start_mark.line + 1}: key "{key.value}" already set in map'
                 known.add(key.value)
-            yield from _nodes(value)
+            yield from _nodes(value, looked_at)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _nodes(item)
+            yield from _nodes(item, looked_at)

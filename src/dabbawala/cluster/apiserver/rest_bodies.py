@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-import yaml
 
 from dabbawala.apimachinery import status
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.apiserver import objects, response
+from dabbawala.cluster.apiserver import objects, response, rest_yaml
 from dabbawala.cluster.apiserver.core import Call
 from dabbawala.cluster.apiserver.response import Response
 
 _JSON = ("", "application/json", "*/*", "text/plain")
 _YAML = ("application/yaml", "application/x-yaml", "text/yaml")
-MAX_DEPTH = 100
 
 
 def read(call: Call) -> Object:
@@ -25,7 +23,7 @@ def read(call: Call) -> Object:
     if decoder is not None:
         return decoder(call.request.body, call.kind)
     if media in _YAML:
-        return _an_object(parse_yaml(call.request.body))
+        return _an_object(rest_yaml.parse(call.request.body))
     if media not in _JSON:
         raise _unsupported(media, [_JSON[1], _YAML[0], *call.plugins.decoders])
     return _an_object(parse_json(call.request.body))
@@ -46,23 +44,6 @@ def parse_json(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise status.BadRequest(f"the body of the request is not valid JSON: {error}") from error
-
-
-def parse_yaml(body: bytes) -> Any:
-    try:
-        document = yaml.load(body, Loader=_Loader)
-        return orjson.loads(orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS))
-    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
-        raise status.BadRequest(f"the body of the request is not valid YAML: {error}") from error
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader is optional
-    """YAML as Kubernetes reads it: JSON's types only, so that dates stay strings."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012  # the attribute's form is PyYAML's
-        first: [item for item in found if item[0] != "tag:yaml.org,2002:timestamp"]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
 
 def _an_object(value: Any) -> Object:

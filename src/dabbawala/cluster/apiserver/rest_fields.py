@@ -64,7 +64,17 @@ def duplicates(call: Call, parsed: Any) -> list[str]:
         return structural_duplicates.in_yaml(body)
     if len(body.rstrip()) == len(orjson.dumps(parsed)):
         return []
+    if "yaml" in media and not _is_json(body):
+        return structural_duplicates.in_yaml(body)
     return structural_duplicates.in_json(body)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def default(kind: Kind, obj: Object) -> None:

@@ -18,6 +18,7 @@ from dabbawala.cluster.apiserver import (
     rest_managed,
     rest_meta,
     rest_update,
+    rest_yaml,
 )
 from dabbawala.cluster.apiserver.core import Call
 from dabbawala.cluster.apiserver.response import Response
@@ -78,7 +79,7 @@ async def _apply(call: Call) -> Response:
     manager = query.get("fieldManager")
     if not manager:
         raise _invalid_options("fieldManager", "is required for apply patch")
-    applied = rest_bodies.parse_yaml(call.request.body)
+    applied = rest_yaml.parse(call.request.body)
     if not isinstance(applied, dict) or not applied.get("apiVersion") or not applied.get("kind"):
         raise status.BadRequest("an apply patch must carry apiVersion and kind")
     if not isinstance(applied.setdefault("metadata", {}), dict):

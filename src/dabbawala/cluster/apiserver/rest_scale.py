@@ -10,7 +10,7 @@ import orjson
 from dabbawala.api.kind import Scale
 from dabbawala.apimachinery import meta, patch, patch_strategic, schema, selectors, status
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.apiserver import objects, response, rest_bodies, rest_meta, rest_update
+from dabbawala.cluster.apiserver import objects, response, rest_bodies, rest_meta, rest_update, rest_yaml
 from dabbawala.cluster.apiserver.core import Call
 from dabbawala.cluster.apiserver.response import Response
 
@@ -32,7 +32,7 @@ async def put(call: Call) -> Response:
 
 async def patched(call: Call) -> Response:
     media = call.request.content_type
-    body = rest_bodies.parse_yaml(call.request.body)
+    body = rest_yaml.parse(call.request.body)
 
     def change(current: Object) -> Object:
         if media == "application/json-patch+json":
