@@ -34,6 +34,7 @@ class AddressPool:
         self._taken[owner] = address
 
     def release(self, owner: str) -> None:
+        """To the end of the line, unless it was found with another owner too."""
         address = self._taken.pop(owner, None)
-        if address is not None:
+        if address is not None and address not in self._free and address not in self._taken.values():
             self._free.append(address)

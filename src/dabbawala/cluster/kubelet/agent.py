@@ -26,6 +26,7 @@ from dabbawala.cluster.kubelet.heartbeat import Heartbeat
 from dabbawala.cluster.kubelet.node_parts import NodeParts
 from dabbawala.cluster.kubelet.runtimes.runtime import RuntimeFailure
 from dabbawala.cluster.kubelet.simulated_kubelet import SimulatedPods
+from dabbawala.cluster.kubelet.strays import Strays
 from dabbawala.cluster.kubelet.worker import PodWorker
 from dabbawala.cluster.sandbox.spec import PodStatus
 from dabbawala.reconcile.cache import Change
@@ -80,7 +81,7 @@ class Agent:
             parts.client, self._pods, (parts.identity,), parts.clock,
             takes=pod_spec.is_simulated, back_off=parts.settings.back_off,
         )  # fmt: skip
-        self._sandboxes: dict[str, PodStatus] = {}
+        self.strays = Strays(parts.runtime, parts.addresses)
         self._done: dict[ObjectKey, str] = {}
         self._exits = ExitWatch(self._heard)
 
@@ -94,6 +95,7 @@ class Agent:
                 await self._adopt()
                 self._exits.begin()
                 self._pods.listen(self)
+                self._heard(None)  # a pod may have gone while its sandbox was adopted
                 tasks.create_task(self._simulated.run(), name="simulated pods")
                 tasks.create_task(self._resync())
                 tasks.create_task(self._refresh_volumes())
@@ -124,20 +126,23 @@ class Agent:
     # --- pods --------------------------------------------------------------------------------------------------
 
     async def _adopt(self) -> None:
-        """Find the sandboxes of an earlier agent, and remove those whose pod the API has no more."""
+        """Find the sandboxes of an earlier agent, and remove those whose pod the API has no more.
+
+        Every address in use is known here before any new pod is given one.
+        """
         found = await _sandboxes(self.parts, self._heartbeat.troubles)
-        known = {meta.uid(pod) for pod in self._pods.cache.list()}
-        self._sandboxes = {report.uid: report for report in found if report.uid in known}
+        pods = {meta.uid(pod): pod for pod in self._pods.cache.list()}
         for report in found:
-            if report.uid not in known:
-                log.info("pod %s/%s is gone from the API; its sandbox goes too", report.namespace, report.name)
-                try:
-                    await self.parts.runtime.remove(report.uid)
-                except RuntimeFailure as failed:  # the next agent's turn; this one has pods to look after
-                    log.warning("sandbox of %s/%s: %s", report.namespace, report.name, failed.message)
-        log.info("node %s: %d pods, %d of them running already", self.parts.identity.name, len(known),
-                 len(self._sandboxes))  # fmt: skip
-        for uid in set(self.parts.files.uids()) - known:
+            self.parts.addresses.adopt(report.uid, report.address)
+            pod = pods.get(report.uid)
+            if pod is None:
+                self.strays.add(report)
+            else:
+                self.workers[meta.key(pod)] = PodWorker(pod, self.parts, report)
+        log.info("node %s: %d pods, %d of them running already", self.parts.identity.name, len(pods),
+                 len(self.workers))  # fmt: skip
+        await self.strays.remove()
+        for uid in set(self.parts.files.uids()) - pods.keys():
             await asyncio.to_thread(self.parts.files.remove, uid)
 
     async def _work(self, key: ObjectKey) -> None:
@@ -194,9 +199,8 @@ class Agent:
         return await self.parts.client.get(core_v1.NODE, identity.name)
 
     def _new_worker(self, pod: Object, node: Object) -> PodWorker:
-        sandbox = self._sandboxes.pop(meta.uid(pod), None)
-        worker = PodWorker(pod, self.parts, sandbox)
-        if sandbox is None and not pod_spec.is_terminal(pod) and not pod_spec.status(pod).get("startTime"):
+        worker = PodWorker(pod, self.parts)
+        if not pod_spec.is_terminal(pod) and not pod_spec.status(pod).get("startTime"):
             worker.state.memory.rejected = refusal(self.parts, self.workers.values(), pod, node)
         return worker
 
@@ -214,6 +218,7 @@ class Agent:
         while True:
             await self.parts.clock.sleep(RESYNC_SECONDS if self._exits.available else BLIND_SECONDS)
             self.look_again()
+            await self.strays.remove()
 
     async def _refresh_volumes(self) -> None:
         while True:

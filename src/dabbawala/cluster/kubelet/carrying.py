@@ -34,6 +34,7 @@ from dabbawala.cluster.kubelet.observed import HookState, ImageState, Stop, Volu
 from dabbawala.cluster.kubelet.pod_state import PodState
 from dabbawala.cluster.kubelet.runtimes.runtime import RuntimeFailure
 from dabbawala.cluster.kubelet.volumes.content import VolumeError
+from dabbawala.cluster.sandbox.spec import PodSpec
 from dabbawala.reconcile.plan import PatchType
 
 log = logging.getLogger("dabbawala.kubelet")
@@ -111,17 +112,32 @@ class Carrier:
             self._memory.volumes = Volumes(message=str(failed), retry_at=now + RETRY)
 
     async def _create_sandbox(self) -> None:
-        parts, now = self._parts, self._parts.clock.now()
+        parts, uid = self._parts, self._state.uid
         try:
-            state = parts.files.state(self._state.uid)
+            state = parts.files.state(uid)
             state.mkdir(parents=True, exist_ok=True)
-            address = parts.addresses.take(self._state.uid)
-            await parts.runtime.create(launch.sandbox(self._state.pod, parts.identity.name, address, str(state)))
+            wanted = launch.sandbox(self._state.pod, parts.identity.name, parts.addresses.take(uid), str(state))
+            await self._make(wanted)
             self._memory.sandbox_failure = None
-            self._state.take_in(await parts.runtime.inspect(self._state.uid))
         except (RuntimeFailure, ConfigError, NoAddress, OSError) as failed:
-            self._memory.sandbox_failure = Waiting("FailedCreatePodSandBox", str(failed), now + RETRY)
+            if isinstance(failed, RuntimeFailure) and failed.reason == "AddressInUse":
+                parts.addresses.release(uid)  # to the end of the line; the next attempt takes another
+            retry_at = parts.clock.now() + RETRY
+            self._memory.sandbox_failure = Waiting("FailedCreatePodSandBox", str(failed), retry_at)
             self._state.record("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {failed}")
+
+    async def _make(self, wanted: PodSpec) -> None:
+        """Make the sandbox, or take in the one of an earlier attempt whose answer was lost; the plan removes it if it
+        has died since. Raises RuntimeFailure."""
+        try:
+            await self._parts.runtime.create(wanted)
+        except RuntimeFailure as refused:
+            if refused.reason != "AlreadyExists":
+                raise
+        made = await self._parts.runtime.inspect(wanted.uid)
+        if made is None:
+            raise RuntimeFailure("SandboxGone", "the sandbox ended as soon as it was made")
+        self._state.take_in(made)
 
     def look_up_images(self) -> None:
         """What an earlier agent knew of the images of the pod's containers, as far as they are still there."""
@@ -194,6 +210,7 @@ class Carrier:
             self._state.record("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
             return
         self._memory.sandbox = None
+        self._memory.sandbox_failure = None
         self._parts.addresses.release(self._state.uid)
         await asyncio.to_thread(self._parts.files.remove_volumes, self._state.uid)
 

@@ -124,7 +124,8 @@ def _leave(draft: _Draft) -> None:
     """Stop everything, then give back the sandbox and, if the pod is being deleted, the name."""
     if _stop_in_order(draft):
         return
-    if draft.observed.sandbox is not None:
+    # One whose making failed may be there all the same: the answer was lost, or its shim died on the way.
+    if draft.observed.sandbox is not None or draft.observed.sandbox_failure is not None:
         draft.add(RemoveSandbox())
         return
     waits_for_others = meta.metadata(draft.pod).get("deletionGracePeriodSeconds") == 0 and meta.finalizers(draft.pod)

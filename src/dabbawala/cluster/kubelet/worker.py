@@ -37,7 +37,6 @@ class PodWorker:
         self._probes = PodProbes(parts, memory, self.state.wake)
         if sandbox is not None:
             memory.volumes = Volumes(ready=True)
-            parts.addresses.adopt(self.state.uid, sandbox.address)
             self._carrier.look_up_images()
             self.state.take_in(sandbox)
 
