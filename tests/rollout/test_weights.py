@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as any_
 
 from dabbawala.apimachinery.meta import Object
@@ -92,6 +92,7 @@ def test_other_sets_go_down_before_stable_or_canary_do() -> None:
 sizes = any_.integers(0, 30)
 
 
+@example(5, 90, 0)
 @given(sizes, any_.integers(0, 100), any_.integers(0, 3))
 def test_a_split_comes_as_near_as_any_other_and_erases_no_side(count: int, weight: int, surge: int) -> None:
     canary, stable = weights.basic_counts(count, weight, surge)

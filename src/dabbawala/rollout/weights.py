@@ -89,7 +89,7 @@ def _candidates(replicas: int, weight: int, total: int, *, room: int, maximum: i
     erases_stable = partial and ceil == total and room > 1
     erases_canary = partial and floor == 0 and room > 1
     up = [] if erases_stable else [ceil]
-    down = [] if erases_canary or 2 * rest == maximum else [floor]
+    down = [] if erases_canary or (up and 2 * rest == maximum) else [floor]
     return up + down
 
 
