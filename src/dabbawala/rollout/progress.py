@@ -1,13 +1,15 @@
 """Conditions of a Rollout, and whether it still makes progress.
 
 Same status and reason leave a condition alone; `lastTransitionTime` moves only with the status; `lastUpdateTime` of
-Progressing moves with every step forward, and the progress deadline counts from there. Source: Argo Rollouts,
-utils/conditions and rollout/sync.go.
+Progressing moves with every step forward, and whenever there is something to wait for again; the progress deadline
+counts from there. Source: Argo Rollouts, utils/conditions and rollout/sync.go.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from dabbawala.apimachinery import clock, conditions, meta
 from dabbawala.apimachinery.meta import Object
@@ -43,6 +45,15 @@ def note(draft: Draft, reason: str, message: str, status: str = "True") -> None:
     """Progress, with its reason; the clock of the deadline starts anew."""
     put(draft, reasons.PROGRESSING, status, reason, message)
     touch(draft)
+
+
+def note_template(draft: Draft, name: str) -> None:
+    """Another template than before, whose set is there: whatever the last one came to, this one has its whole time."""
+    known = conditions.find(draft.situation.rollout, reasons.PROGRESSING) or {}
+    if known.get("reason") in (reasons.NEW_REPLICA_SET, reasons.ABORTED):
+        touch(draft)
+    else:
+        note(draft, reasons.FOUND_REPLICA_SET, f'Found new replica set "{name}"')
 
 
 def touch(draft: Draft) -> None:
@@ -113,7 +124,7 @@ def _progressing(draft: Draft) -> None:
             f'ReplicaSet "{name}" has successfully progressed.')  # fmt: skip
     elif current is None:
         note(draft, reasons.FOUND_REPLICA_SET, f'Found new replica set "{name}"')
-    elif made_progress(draft):
+    elif made_progress(draft) or _begins_to_wait(draft, current):
         note(draft, reasons.REPLICA_SET_UPDATED, f'ReplicaSet "{name}" is progressing.')
     else:
         _deadline(draft, current, name)
@@ -156,6 +167,14 @@ def made_progress(draft: Draft) -> bool:
     return old_after < old_before or after.get("currentStepIndex") != before.get("currentStepIndex")
 
 
+def _begins_to_wait(draft: Draft, current: Object) -> bool:
+    """Nothing was to be waited for, or only a judgement that may take for ever, and now something else is: a larger
+    size, a pod that was lost."""
+    rollout = draft.situation.rollout
+    healthy = conditions.is_true(rollout, reasons.HEALTHY) or current.get("reason") == reasons.REPLICA_SET_AVAILABLE
+    return healthy or (_is_being_judged(state.of(rollout)) and not _is_being_judged(draft.status))
+
+
 def _count(status: object, kind: str) -> int:
     field = f"{kind}Replicas" if kind else "replicas"
     return int((status.get(field) if isinstance(status, dict) else 0) or 0)
@@ -195,7 +214,7 @@ def due(draft: Draft, current: Object) -> datetime | None:
     step = state.current_step(rollout) or {}
     if step.get("pause") is not None or step.get("analysis") is not None or is_healthy(draft):
         return None
-    if spec.blue_green(rollout) is not None and _is_being_judged(draft):
+    if spec.blue_green(rollout) is not None and _is_being_judged(draft.status):
         return None
     if any(item.deadline is not None and item.deadline > draft.situation.now for item in draft.situation.sets.all):
         return None
@@ -203,7 +222,7 @@ def due(draft: Draft, current: Object) -> datetime | None:
     return clock.parse_time(str(since)) + spec.progress_deadline(rollout) if since else None
 
 
-def _is_being_judged(draft: Draft) -> bool:
-    body = draft.status.get("blueGreen") or {}
+def _is_being_judged(status: Mapping[str, Any]) -> bool:
+    body = status.get("blueGreen") or {}
     fields = ("prePromotionAnalysisRunStatus", "postPromotionAnalysisRunStatus")
     return any((body.get(field) or {}).get("status") in ("Pending", "Running") for field in fields)

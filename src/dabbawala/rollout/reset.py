@@ -8,7 +8,7 @@ from __future__ import annotations
 import orjson
 
 from dabbawala.apimachinery.meta import Object
-from dabbawala.rollout import go_json, pauses, promotion, reasons, spec, state
+from dabbawala.rollout import go_json, pauses, progress, promotion, reasons, spec, state
 from dabbawala.rollout.draft import Draft
 
 
@@ -56,6 +56,7 @@ def _for_new_template(draft: Draft) -> None:
     else:
         draft.put("canary", currentStepAnalysisRunStatus=None, currentBackgroundAnalysisRunStatus=None)
     _first_step(draft)
+    progress.note_template(draft, new.name)
     draft.look_again()
 
 
