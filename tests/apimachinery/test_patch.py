@@ -71,6 +71,21 @@ def test_json_patch_applies_each_operation(document, operations, expected) -> No
     assert document == kept
 
 
+def test_later_operations_change_neither_the_values_given_nor_what_was_copied() -> None:
+    document = {"a": [1]}
+    operations = [
+        {"op": "add", "path": "/b", "value": [2]},
+        {"op": "add", "path": "/b/-", "value": 3},
+        {"op": "copy", "from": "/a", "path": "/c"},
+        {"op": "add", "path": "/c/-", "value": 4},
+        {"op": "move", "from": "/b", "path": "/d"},
+        {"op": "add", "path": "/d/0", "value": 5},
+    ]
+    for _ in range(2):
+        assert patch.json_patch(document, operations) == {"a": [1], "c": [1, 4], "d": [5, 2, 3]}
+    assert document == {"a": [1]}
+
+
 @pytest.mark.parametrize(
     ("operation", "message"),
     [
@@ -87,6 +102,23 @@ def test_json_patch_applies_each_operation(document, operations, expected) -> No
 def test_a_json_patch_that_does_not_apply_is_invalid_and_says_where(operation, message) -> None:
     with pytest.raises(Invalid, match=message):
         patch.json_patch({"a": [1], "n": 1}, [operation])
+
+
+def test_copies_of_copies_are_refused_before_they_fill_the_memory() -> None:
+    doubling = [{"op": "copy", "from": "/a", "path": "/a/-"} for _ in range(35)]
+    with pytest.raises(Invalid, match=r"Unable to complete the copy, the accumulated size increase of copy is \d+, "):
+        patch.json_patch({"a": ["x" * 40]}, doubling)
+    inwards = [{"op": "copy", "from": "", "path": "/a"} for _ in range(400)]
+    with pytest.raises(Invalid):
+        patch.json_patch({"a": 1}, inwards)
+
+
+def test_copies_within_the_limit_are_made_however_many_they_are() -> None:
+    size = patch.COPIED_BYTES_MAX // 100 - 2
+    copies = [{"op": "copy", "from": "/a", "path": f"/b{index}"} for index in range(100)]
+    assert len(patch.json_patch({"a": "x" * size}, copies)) == 101
+    with pytest.raises(Invalid, match=f"exceeding the limit {patch.COPIED_BYTES_MAX}"):
+        patch.json_patch({"a": "x" * (size + 1)}, copies)
 
 
 @pytest.mark.parametrize(

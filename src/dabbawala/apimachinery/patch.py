@@ -1,21 +1,27 @@
 """The patches that clients send: JSON patch (RFC 6902), merge patch (RFC 7386), strategic merge (`patch_strategic`).
 
-Nothing here changes its arguments. A result shares with them whatever the patch did not touch, so that a patch costs
-what it changes, not what the object weighs: whoever goes on to change a result in place must own the arguments too.
+Nothing here changes its arguments. A merged result shares with them whatever the patch did not touch, so that a patch
+costs what it changes, not what the object weighs: whoever goes on to change it in place must own the arguments too. A
+JSON patch may have thousands of operations on one list, so it works on a copy of its own.
 Errors are the API's own: BadRequest for a patch that is none, Invalid for one that does not apply.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.patch_strategic import strategic_merge as strategic_merge
 from dabbawala.apimachinery.status import BadRequest, Invalid, RequestEntityTooLarge
 
 MAX_OPERATIONS = 10_000
+COPIED_BYTES_MAX = 3 * 1024 * 1024
+"""What all copy operations of one JSON patch may add, in bytes of JSON: copies of copies double with each operation.
+Source: kube-apiserver's JSONPatchMaxCopyBytes."""
 
 _INDEX = re.compile(r"0|[1-9]\d*")
 _ABSENT = object()
@@ -59,19 +65,43 @@ def same(left: Any, right: Any) -> bool:
 
 
 def json_patch(document: Any, operations: Any) -> Any:
-    """RFC 6902, all operations or none."""
+    """RFC 6902, all operations or none. Raises Invalid for copies that add up to more than COPIED_BYTES_MAX."""
     if not isinstance(operations, list):
         raise BadRequest("a JSON patch is a list of operations")
     if len(operations) > MAX_OPERATIONS:
         raise RequestEntityTooLarge(
             f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
         )
+    document = _copy(document)
+    copied = 0
     for operation in operations:
+        if isinstance(operation, dict) and operation.get("op") == "copy":
+            copied += _size(_get(document, _pointer(operation, "from"), "copy"))
+            if copied > COPIED_BYTES_MAX:
+                raise Invalid(
+                    f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
+                    f"exceeding the limit {COPIED_BYTES_MAX}"
+                )
         document = _apply(document, operation)
     return document
 
 
+def _size(value: Any) -> int:
+    """Bytes of JSON. Cheap, although every copy is measured: what was copied before it is within the limit."""
+    try:
+        return len(orjson.dumps(value))
+    except orjson.JSONEncodeError as error:
+        raise Invalid(f"copy operation does not apply: {error}") from error
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(inner) for key, inner in value.items()}
+    return [_copy(inner) for inner in value] if isinstance(value, list) else value
+
+
 def _apply(document: Any, operation: Any) -> Any:
+    """Change `document`, which is ours, or give what takes its place."""
     if not isinstance(operation, dict) or not isinstance(operation.get("op"), str):
         raise BadRequest(f"JSON patch operation {operation!r} has no 'op'")
     name, path = operation["op"], _pointer(operation, "path")
@@ -87,9 +117,10 @@ def _apply(document: Any, operation: Any) -> Any:
             source = _pointer(operation, "from")
             if path[: len(source)] == source and path != source:
                 raise Invalid(f"move operation does not apply: {_text(source)!r} cannot be moved into itself")
-            return _put(_remove(document, source), path, _get(document, source, "move"))
+            moved = _get(document, source, "move")
+            return _put(_remove(document, source), path, moved)
         case "copy":
-            return _put(document, path, _get(document, _pointer(operation, "from"), "copy"))
+            return _put(document, path, _copy(_get(document, _pointer(operation, "from"), "copy")))
         case "test":
             if not same(_get(document, path, "test", None), _value(operation)):
                 raise Invalid(f"testing value {_text(path)} failed: test failed")
@@ -114,7 +145,7 @@ def _text(path: Sequence[str]) -> str:
 def _value(operation: Mapping[str, Any]) -> Any:
     if "value" not in operation:
         raise BadRequest(f"JSON patch operation {operation['op']!r} at {operation['path']!r} has no 'value'")
-    return operation["value"]
+    return _copy(operation["value"])  # a later operation may change it
 
 
 def _get(document: Any, path: Sequence[str], operation: str, default: Any = _ABSENT) -> Any:
@@ -137,43 +168,32 @@ def _missing(operation: str, path: Sequence[str]) -> Invalid:
 def _put(document: Any, path: Sequence[str], value: Any, *, replace: bool = False) -> Any:
     if not path:
         return value
-
-    def write(parent: Any, last: str) -> None:
-        if isinstance(parent, dict) or replace:
-            parent[last if isinstance(parent, dict) else int(last)] = value
-        elif last == "-":
-            parent.append(value)
-        elif _INDEX.fullmatch(last) and int(last) <= len(parent):
-            parent.insert(int(last), value)
-        else:
-            raise Invalid(f"add operation does not apply: index {last!r} is out of bounds at {_text(path)!r}")
-
-    return _rewrite(document, path, "add", write)
+    parent, last = _parent(document, path, "add"), path[-1]
+    if isinstance(parent, dict):
+        parent[last] = value
+    elif replace:
+        parent[int(last)] = value
+    elif last == "-":
+        parent.append(value)
+    elif _INDEX.fullmatch(last) and int(last) <= len(parent):
+        parent.insert(int(last), value)
+    else:
+        raise Invalid(f"add operation does not apply: index {last!r} is out of bounds at {_text(path)!r}")
+    return document
 
 
 def _remove(document: Any, path: Sequence[str]) -> Any:
     if not path:
         return None
     _get(document, path, "remove")
-
-    def write(parent: Any, last: str) -> None:
-        del parent[last if isinstance(parent, dict) else int(last)]
-
-    return _rewrite(document, path, "remove", write)
+    parent, last = _parent(document, path, "remove"), path[-1]
+    del parent[last if isinstance(parent, dict) else int(last)]
+    return document
 
 
-def _rewrite(document: Any, path: Sequence[str], operation: str, write: Callable[[Any, str], None]) -> Any:
-    """Copy the containers on the way to the last part, and let `write` change the innermost copy."""
-    root = parent = _copied(document, operation, path)
-    for part in path[:-1]:
-        inner = _copied(_get(parent, [part], operation, None), operation, path)
-        parent[part if isinstance(parent, dict) else int(part)] = inner
-        parent = inner
-    write(parent, path[-1])
-    return root
-
-
-def _copied(container: Any, operation: str, path: Sequence[str]) -> Any:
-    if not isinstance(container, dict | list):
+def _parent(document: Any, path: Sequence[str], operation: str) -> Any:
+    """The object or list that the last part of `path` is looked up in."""
+    parent = _get(document, path[:-1], operation, None)
+    if not isinstance(parent, dict | list):
         raise _missing(operation, path)
-    return container.copy()
+    return parent
