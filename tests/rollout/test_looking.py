@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -158,6 +159,47 @@ def test_plan_of_an_invalid_rollout_says_no(tmp_path: Path) -> None:
     code, text = run("plan", written(tmp_path, rollout({})))
     assert code == 1
     assert "is invalid" in text
+
+
+def analysed(tmp_path: Path, given: list[Object], *declared: Object, **metric: Any) -> str:
+    """A canary with one step, an analysis whose template declares these arguments."""
+    template = analysis_template("rate", **{"count": "{{args.count}}", "interval": "{{args.every}}", **metric})[1]
+    template |= {"apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate"}
+    template["spec"]["args"] = list(declared)
+    step = {"analysis": {"templates": [{"templateName": "rate"}], "args": given}}
+    return written(tmp_path, rollout(canary(step)), template)
+
+
+EVERY = {"name": "every", "value": "10m"}
+
+
+def test_plan_waits_as_long_as_the_arguments_of_an_analysis_say(tmp_path: Path) -> None:
+    file = analysed(tmp_path, [{"name": "count", "value": "4"}], {"name": "count", "value": "2"}, EVERY)
+    code, text = run("plan", file, "--pod-seconds", "10")
+    assert code == 0, text
+    assert "0:30:" in text  # three intervals of ten minutes, and not one
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "args.count was not resolved"),
+        ([{"name": "count", "value": "many"}], "metric 'success-rate' is not valid: count 'many' is no whole number"),
+        ([{"name": "count", "value": "0"}], "metric success-rate which runs indefinitely. Invalid value for count: 0"),
+    ],
+)
+def test_lint_says_no_to_an_argument_that_nothing_can_be_counted_by(
+    tmp_path: Path, given: list[Object], message: str
+) -> None:
+    code, text = run("lint", analysed(tmp_path, given, {"name": "count"}, EVERY))
+    assert (code, message in text) == (1, True), text
+
+
+def test_a_provider_that_is_not_carried_is_refused_before_a_release_begins(tmp_path: Path) -> None:
+    given = [{"name": "count", "value": "1"}]
+    file = analysed(tmp_path, given, {"name": "count"}, EVERY, provider={"datadog": {"query": "x"}})
+    code, text = run("lint", file)
+    assert (code, "names provider 'datadog', which is not supported" in text) == (1, True), text
 
 
 def test_every_command_has_its_help() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -18,7 +18,7 @@ from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.apimachinery.status import not_found
 from dabbawala.client.dialer import Answer, DialFailed
 from dabbawala.reconcile.plan import Create, Delete, Patch
-from dabbawala.rollout.analysis import arguments, jobs, providers
+from dabbawala.rollout.analysis import arguments, carried, jobs, moments, providers
 from dabbawala.rollout.analysis.controller import AnalysisRunController
 from dabbawala.rollout.reading import Snapshot
 
@@ -32,11 +32,13 @@ class Web:
 
     answer: Answer | DialFailed
     asked: list[tuple[str, str, Mapping[str, str], bytes, float]] = field(default_factory=list)
+    trusting: bool = False
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"",
-        timeout_seconds: float = 30.0,
+        timeout_seconds: float = 30.0, insecure: bool = False,
     ) -> Answer:  # fmt: skip
+        self.trusting = insecure
         self.asked.append((method, url, headers or {}, body, timeout_seconds))
         if isinstance(self.answer, DialFailed):
             raise self.answer
@@ -54,7 +56,7 @@ def query(condition: str = "result[0] > 0.9", **more: Any) -> Object:
 
 async def test_a_vector_is_a_list_of_numbers() -> None:
     web = prometheus("vector", [{"metric": {}, "value": [0, "0.98"]}, {"metric": {}, "value": [0, "1"]}])
-    found = await providers.prometheus(query(), web)
+    found = await providers.prometheus(query(), web, NOW)
     assert (found.phase, found.value) == ("Successful", "[0.98,1]")
     assert found.metadata == {"ResolvedPrometheusQuery": "up"}
     assert web.asked[0][1] == "http://prometheus.monitoring.svc.cluster.local:9090/api/v1/query"
@@ -62,15 +64,15 @@ async def test_a_vector_is_a_list_of_numbers() -> None:
 
 
 async def test_no_samples_are_an_error_and_not_a_success() -> None:
-    found = await providers.prometheus(query(), prometheus("vector", []))
+    found = await providers.prometheus(query(), prometheus("vector", []), NOW)
     assert found.phase == "Error"
     assert "index out of range: 0" in found.message
 
 
 async def test_a_scalar_is_a_number_and_nan_compares_as_false() -> None:
-    assert (await providers.prometheus(query("result > 1"), prometheus("scalar", [0, "2"]))).phase == "Successful"
+    assert (await providers.prometheus(query("result > 1"), prometheus("scalar", [0, "2"]), NOW)).phase == "Successful"
     nan = prometheus("vector", [{"metric": {}, "value": [0, "NaN"]}])
-    found = await providers.prometheus(query(), nan)
+    found = await providers.prometheus(query(), nan, NOW)
     assert (found.phase, found.value) == ("Failed", "[NaN]")
 
 
@@ -88,7 +90,7 @@ async def test_a_scalar_is_a_number_and_nan_compares_as_false() -> None:
 )
 async def test_an_answer_that_is_none_is_not_measured(answer: Answer, message: str) -> None:
     with pytest.raises(providers.NotMeasured, match=message):
-        await providers.prometheus(query(), Web(answer))
+        await providers.prometheus(query(), Web(answer), NOW)
 
 
 def web_metric(**more: Any) -> Object:
@@ -98,14 +100,14 @@ def web_metric(**more: Any) -> Object:
 async def test_web_reads_the_value_at_its_path() -> None:
     web = Web(Answer(200, {}, b'{"data": {"n": 1}}'))
     settings = {"jsonPath": "{$.data.n}", "headers": [{"key": "a", "value": "b"}], "timeoutSeconds": 3}
-    found = await providers.web(web_metric(**settings), web)
+    found = await providers.web(web_metric(**settings), web, NOW)
     assert (found.phase, found.value) == ("Successful", "1")
     assert web.asked == [("GET", "http://x/y", {"a": "b"}, b"", 3)]
 
 
 async def test_web_posts_json() -> None:
     web = Web(Answer(201, {}, b"1"))
-    assert (await providers.web(web_metric(method="POST", jsonBody={"a": 1}), web)).phase == "Successful"
+    assert (await providers.web(web_metric(method="POST", jsonBody={"a": 1}), web, NOW)).phase == "Successful"
     assert web.asked[0][2:4] == ({"content-type": "application/json"}, b'{"a":1}')
 
 
@@ -119,11 +121,79 @@ async def test_web_posts_json() -> None:
 )
 async def test_web_without_a_value_is_not_measured(answer: Answer, path: str, message: str) -> None:
     with pytest.raises(providers.NotMeasured, match=message):
-        await providers.web(web_metric(jsonPath=path), Web(answer))
+        await providers.web(web_metric(jsonPath=path), Web(answer), NOW)
 
 
 async def test_a_body_that_is_no_json_is_text() -> None:
     assert providers.web_value(b"fine", "") == "fine"
+
+
+async def test_a_range_is_asked_for_between_its_bounds_and_gives_the_values_of_all_series() -> None:
+    web = prometheus("matrix", [{"metric": {}, "values": [[0, "1"], [60, "2"]]}, {"metric": {}, "values": [[0, "3"]]}])
+    bounds = {"start": 'now() - duration("1h")', "end": "now()", "step": "1m"}
+    found = await providers.prometheus(query("all(result, # > 0)", rangeQuery=bounds), web, NOW)
+    assert (found.phase, found.value) == ("Successful", "[1,2,3]")
+    assert web.asked[0][1].endswith("/api/v1/query_range")
+    assert web.asked[0][3] == b"query=up&start=1767222000.000&end=1767225600.000&step=60"
+
+
+async def test_a_certificate_is_looked_at_unless_the_metric_says_not_to() -> None:
+    web = Web(Answer(200, {}, b"1"))
+    await providers.web(web_metric(), web, NOW)
+    assert not web.trusting
+    await providers.web(web_metric(insecure=True), web, NOW)
+    assert web.trusting
+    samples = prometheus("scalar", [0, "1"])
+    await providers.prometheus(query("result == 1", insecure=True), samples, NOW)
+    assert samples.trusting
+
+
+TIMES = [
+    ("now()", NOW),
+    ('now() - duration("1h30m")', NOW - timedelta(minutes=90)),
+    ('now() - 2 * duration("15m") + duration("90s")', NOW - timedelta(minutes=28, seconds=30)),
+    ('date("2025-12-31T12:00:00+01:00")', NOW - timedelta(hours=13)),
+    ('date("2025-12-31")', NOW - timedelta(days=1)),
+]
+
+
+@pytest.mark.parametrize(("text", "moment"), TIMES)
+def test_the_bounds_of_a_range_are_times(text: str, moment: datetime) -> None:
+    assert moments.moment(text, NOW) == moment
+
+
+RANGE = {"start": 'now() - duration("1h")', "end": "now()", "step": "1m"}
+REFUSED = [
+    ({"prometheus": {"rangeQuery": RANGE | {"start": "yesterday"}}}, "provider.prometheus.rangeQuery.start is no time"),
+    (
+        {"prometheus": {"rangeQuery": RANGE | {"end": 'duration("1h")'}}},
+        "provider.prometheus.rangeQuery.end is no time",
+    ),
+    ({"prometheus": {"rangeQuery": RANGE | {"end": 'now() - duration("60")'}}}, "'60' is no duration"),
+    ({"prometheus": {"rangeQuery": RANGE | {"end": 'date("1 May", "2 Jan")'}}}, "rangeQuery.end is no time"),
+    ({"prometheus": {"rangeQuery": RANGE | {"end": "now() + now()"}}}, "rangeQuery.end is no time"),
+    ({"prometheus": {"rangeQuery": {"start": "now()", "end": "now()"}}}, "provider.prometheus.rangeQuery.step"),
+    ({"prometheus": {"rangeQuery": RANGE | {"step": "0s"}}}, "rangeQuery.step '0s' must be greater than 0"),
+    ({"prometheus": {"authentication": {"oauth2": {"clientId": "x"}}}}, "authentication.oauth2 is not supported"),
+    ({"prometheus": {"timeout": -1}}, "provider.prometheus.timeout should not be negative"),
+    ({"web": {"authentication": {"sigv4": {"region": "x"}}}}, "provider.web.authentication.sigv4 is not supported"),
+    ({"web": {"body": "a", "jsonBody": {}}}, "body and jsonBody exclude one another"),
+    ({"kayenta": {}}, "names provider 'kayenta', which is not supported"),
+    ({"web": {}, "job": {}}, "must have exactly one provider"),
+]
+
+
+@pytest.mark.parametrize(("provider", "message"), REFUSED)
+def test_what_of_a_provider_is_not_carried_is_refused_by_name(provider: Object, message: str) -> None:
+    assert message in carried.refused({"provider": provider})
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [{"prometheus": {"rangeQuery": RANGE, "authentication": {"sigv4": {}}}}, {"web": {"body": ""}}, {"job": {}}],
+)
+def test_what_is_carried_is_not_refused(provider: Object) -> None:
+    assert carried.refused({"provider": provider}) == ""
 
 
 # Arguments.
@@ -218,9 +288,35 @@ async def test_a_missing_secret_is_an_error() -> None:
 
 async def test_a_provider_that_is_not_carried_is_an_error_with_its_name() -> None:
     metric = {"name": "m", "provider": {"datadog": {"query": "x"}}}
-    actions = await turn(analysis_run(metric), Web(Answer(200, {}, b"")))
-    message = status_of(actions)["metricResults"][0]["measurements"][0]["message"]
-    assert message == "provider 'datadog' is not supported; use prometheus, web or job"
+    status = status_of(await turn(analysis_run(metric), Web(Answer(200, {}, b""))))
+    said = "metric 'm' names provider 'datadog', which is not supported; use prometheus, web or job"
+    assert (status["phase"], status["message"]) == ("Error", said)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"value": "many"}, "metric 'm' is not valid: count 'many' is no whole number"),
+        ({"valueFrom": {"secretKeyRef": {"name": "token", "key": "k"}}}, "count '{{args.n}}' is no whole number"),
+    ],
+)
+async def test_an_argument_that_is_no_number_cannot_be_counted_by(argument: Object, message: str) -> None:
+    run = analysis_run(query() | {"count": "{{args.n}}"}, args=[{"name": "n", **argument}])
+    status = status_of(await turn(run, Web(DialFailed("never asked")), Api(k="3")))
+    assert status["phase"] == "Error"
+    assert message in status["message"]
+
+
+async def test_a_run_without_a_value_for_its_argument_is_an_error() -> None:
+    status = status_of(await turn(analysis_run(query() | {"interval": "{{args.every}}"}), Web(DialFailed("never"))))
+    assert status["message"] == "Unable to resolve metric arguments: failed to resolve {{args.every}}"
+
+
+async def test_an_argument_that_names_a_secret_argument_does_not_get_its_value() -> None:
+    key = {"name": "key", "valueFrom": {"secretKeyRef": {"name": "token", "key": "k"}}}
+    web, metric = Web(Answer(200, {}, b"1")), web_metric(url="http://x/{{args.path}}")
+    await turn(analysis_run(metric, args=[key, {"name": "path", "value": "{{args.key}}"}]), web, Api(k="hunter2"))
+    assert web.asked[0][1] == "http://x/{{args.key}}"
 
 
 JOB_METRIC = {"name": "smoke", "provider": {"job": {"spec": {"template": {"spec": {"containers": []}}}}}}

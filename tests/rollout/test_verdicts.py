@@ -99,6 +99,24 @@ def test_a_metric_ends_as_its_limits_say(metric: Object, letters: str, phase: st
     assert ended - NOW == timedelta(seconds=seconds)
 
 
+@pytest.mark.parametrize(("metric", "letters", "phase", "seconds"), LIVES)
+def test_a_metric_ends_as_its_limits_say_when_they_are_arguments(
+    metric: Object, letters: str, phase: str, seconds: int
+) -> None:
+    named = {field: f"{{{{args.{field}}}}}" for field in metric}
+    given = [{"name": field, "value": str(value)} for field, value in metric.items()]
+    body, _ = lived(run(named, args=given), {"m0": letters})
+    assert body["status"]["phase"] == phase, body["status"]
+    assert clock.parse_time(body["status"]["completedAt"]) - NOW == timedelta(seconds=seconds)
+
+
+def test_the_name_of_a_metric_may_be_an_argument() -> None:
+    body = run({"name": "rate-{{args.of}}"}, args=[{"name": "of", "value": "web"}], dryRun=[{"metricName": "web"}])
+    body, _ = lived(body, {"rate-web": "f"})
+    assert [item["name"] for item in body["status"]["metricResults"]] == ["rate-web"]
+    assert body["status"]["dryRunSummary"] == {"count": 1, "failed": 1}
+
+
 def test_the_message_says_which_limit_was_passed() -> None:
     body, _ = lived(run({"count": 5, "interval": "1s", "failureLimit": 3}), {"m0": "f"})
     assert body["status"]["message"] == 'Metric "m0" assessed Failed due to failed (4) > failureLimit (3)'
@@ -110,6 +128,10 @@ def test_errors_do_not_use_up_the_count() -> None:
     body, _ = lived(run({"count": 2, "interval": "10s"}), {"m0": "eses"})
     result = body["status"]["metricResults"][0]
     assert (result["count"], result["error"], result["successful"]) == (2, 2, 2)
+
+
+def test_a_count_of_nothing_is_none_at_all() -> None:
+    assert plan.endless(run({"count": 0, "interval": "10s"}, {"count": "0"}, {"count": 2, "interval": "10s"})) == ["m0"]
 
 
 def test_the_worst_metric_decides_and_ends_the_others() -> None:
@@ -145,7 +167,10 @@ IMPOSSIBLE = [
     (run(), "no metrics specified"),
     (run({"count": 3}), "metric 'm0' interval must be specified when count > 1 (count is 3)"),
     (run({"count": 1, "failureLimit": 2}), "metric 'm0' count must be >= failureLimit"),
-    (run({"interval": "soon"}), "metric 'm0' is not valid: 'soon' is no duration"),
+    (run({"interval": "soon"}), "metric 'm0' is not valid: interval 'soon' is no duration"),
+    (run({"count": "many"}), "metric 'm0' is not valid: count 'many' is no whole number"),
+    (run({"failureLimit": "1.5"}), "metric 'm0' is not valid: failureLimit '1.5' is no whole number"),
+    (run({"count": "{{args.n}}"}), "Unable to resolve metric arguments: failed to resolve {{args.n}}"),
     (run({"provider": {}}), "metric 'm0' must have exactly one provider"),
     (run({}, dryRun=[{"metricName": "other"}]), "dryRun rule 'other' matches no metric"),
 ]

@@ -11,6 +11,7 @@ from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import FieldError
 from dabbawala.rollout import keys, spec, traffic, validation
+from dabbawala.rollout.analysis import plan as runs
 from dabbawala.rollout.analysis import templates
 from dabbawala.rollout.observed import Situation
 
@@ -108,15 +109,25 @@ def _analyses(situation: Situation) -> Errors:
     for path, analysis, must_end in analyses(situation.rollout):
         try:
             found = list(templates.flatten(analysis.get("templates") or (), situation.world.templates))
-            templates.run_spec(situation, analysis)
+            run = {"spec": templates.run_spec(situation, analysis)}
         except templates.Unusable as wrong:
             yield status.invalid(f"{path}.templates", _names(analysis), str(wrong))
             continue
-        for template in found if must_end else ():
-            for metric in templates.is_finite(template):
-                name = meta.name(template)
-                text = f"AnalysisTemplate {name} has metric {metric} which runs indefinitely"
-                yield status.invalid(f"{path}.templates", name, f"{text}. Invalid value for count: <nil>")
+        wrong_run = runs.invalid(run)
+        if wrong_run:
+            yield status.invalid(f"{path}.templates", _names(analysis), wrong_run)
+        elif must_end:
+            yield from _endless(run, found, f"{path}.templates")
+
+
+def _endless(run: Object, found: list[Object], path: str) -> Errors:
+    """Metrics of a run that its Rollout would wait for in vain, by the template they come from."""
+    owners = [meta.name(item) for item in found for _ in (item.get("spec") or {}).get("metrics") or ()]
+    endless = runs.endless(run)
+    for name, metric in zip(owners, runs.metrics(run), strict=True):
+        if metric.get("name") in endless:
+            text = f"AnalysisTemplate {name} has metric {metric['name']} which runs indefinitely"
+            yield status.invalid(path, name, f"{text}. Invalid value for count: {metric.get('count', '<nil>')}")
 
 
 def _names(analysis: Object) -> str:

@@ -19,6 +19,8 @@ from dabbawala.apimachinery import patch as patching
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.reconcile.plan import Action, Create, Delete, Evict, Patch, Record, Update
 from dabbawala.rollout import keys, spec
+from dabbawala.rollout.analysis import plan as runs
+from dabbawala.rollout.analysis import verdict
 
 SERVICE_LAG = timedelta(seconds=1)
 """From a pod's readiness or a selector's change to the data plane."""
@@ -186,9 +188,9 @@ class Stage:
 def run_duration(run: Object) -> timedelta | None:
     """How long an analysis whose every measurement succeeds takes; None when it runs until it is terminated."""
     longest = 0.0
-    for metric in run["spec"].get("metrics") or ():
-        count = int(str(metric.get("count") or 0))
-        if metric.get("interval") and not count:
+    for metric in runs.metrics(run):
+        count = verdict.effective_count(metric)
+        if count is None:
             return None
         spread = spec.seconds(metric.get("interval") or 0) * max(count - 1, 0)
         longest = max(longest, spec.seconds(metric.get("initialDelay") or 0) + spread)

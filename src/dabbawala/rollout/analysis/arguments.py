@@ -43,6 +43,11 @@ def values(run: Object, secrets: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def public(run: Object) -> dict[str, str]:
+    """Name -> value, where an argument from a Secret stands for its own reference. Raises Unresolved."""
+    return values(run, {name: f"{{{{args.{name}}}}}" for name, _, _ in secret_references(run)})
+
+
 def substituted(value: Any, known: Mapping[str, str]) -> Any:
     """The value with every reference replaced. Raises Unresolved."""
     if isinstance(value, str):
@@ -60,11 +65,10 @@ def _text(text: str, known: Mapping[str, str]) -> str:
             raise Unresolved(f"failed to resolve {match[0]}")
         return known[match[1]]
 
-    made = _REFERENCE.sub(replace, text)
-    left = _ANY.search(text) if made == text else None
-    if left is not None and left[0].strip("{} ").startswith(("args", "inputs")):
-        raise Unresolved(f"failed to resolve {left[0]}")
-    return made
+    for left in _ANY.findall(_REFERENCE.sub(" ", text)):
+        if left.strip("{} ").startswith(("args", "inputs")):
+            raise Unresolved(f"failed to resolve {left}")
+    return _REFERENCE.sub(replace, text)
 
 
 def hidden(measurement: Object, secrets: Iterable[str], *, known: Iterable[str] = ()) -> Object:

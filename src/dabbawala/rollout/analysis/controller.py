@@ -11,6 +11,7 @@ import base64
 import binascii
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -25,7 +26,7 @@ from dabbawala.reconcile.cache import Caches
 from dabbawala.reconcile.controller import Watch, controller_owner
 from dabbawala.reconcile.plan import Action, Plan
 from dabbawala.rollout import keys
-from dabbawala.rollout.analysis import arguments, jobs, providers, verdict
+from dabbawala.rollout.analysis import arguments, carried, jobs, providers, verdict
 from dabbawala.rollout.analysis import plan as planning
 from dabbawala.rollout.analysis.plan import Task
 from dabbawala.rollout.analysis.providers import Dialer, Measured, NotMeasured
@@ -59,7 +60,7 @@ class AnalysisRunController:
             return Plan()
         if planning.is_finished(run):
             return planning.retire(run, now)
-        if not (run.get("status") or {}).get("startedAt"):
+        if not (run.get("status") or {}).get("startedAt") or planning.invalid(run):
             return planning.write(run, planning.begin(run, now), now)
         tasks = planning.due(run, now)
         extra: list[Action] = []
@@ -87,13 +88,12 @@ class AnalysisRunController:
     ) -> Object:
         started = self._stamp()
         try:
-            metric = arguments.substituted(task.metric, known)
-            if providers.kind(metric) == "job":
-                return self._job(run, Task(metric, task.begun, task.stop), caches, extra)
-            provider = providers.PROVIDERS.get(providers.kind(metric))
-            if provider is None:
-                raise NotMeasured(f"provider {providers.kind(metric)!r} is not supported; use prometheus, web or job")
-            return _finished(await provider(metric, self._dialer), started, self._stamp())
+            metric = arguments.substituted(task.written, known)
+            if carried.kind(metric) == carried.JOB:
+                return self._job(run, replace(task, metric=metric), caches, extra)
+            provider = providers.PROVIDERS[carried.kind(metric)]
+            measured = await provider(metric, self._dialer, self._clock.now())
+            return _finished(measured, started, self._stamp())
         except (arguments.Unresolved, NotMeasured, DialFailed, ValueError, KeyError, TypeError) as wrong:
             log.info("%s: metric %s could not be measured: %s", meta.key(run), task.name, wrong)
             return _error(task, str(wrong) or type(wrong).__name__, self._stamp(), started)

@@ -19,17 +19,22 @@ from dabbawala.apimachinery import patch as patching
 from dabbawala.apimachinery.meta import Object
 from dabbawala.reconcile.plan import Action, Delete, Patch, Plan, Record
 from dabbawala.rollout import spec
-from dabbawala.rollout.analysis import verdict
+from dabbawala.rollout.analysis import arguments, carried, verdict
 
 ERROR_RETRY = timedelta(seconds=10)
 MEASUREMENTS_KEPT = 10
 
+NUMBERS = ("count", "failureLimit", "inconclusiveLimit", "consecutiveErrorLimit", "consecutiveSuccessLimit")
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A measurement that is due. `begun` is one that was started earlier; `stop` ends it instead."""
+    """A measurement that is due. `written` is the metric as the user wrote it, for arguments from Secrets to be put in;
+    `begun` a measurement that was started earlier; `stop` ends it instead."""
 
     metric: Object
+    written: Object
     begun: Object | None = None
     stop: bool = False
 
@@ -38,8 +43,21 @@ class Task:
         return str(self.metric.get("name"))
 
 
-def metrics(run: Object) -> list[Object]:
+def written(run: Object) -> list[Object]:
+    """The metrics as the user wrote them."""
     return list((run.get("spec") or {}).get("metrics") or ())
+
+
+def metrics(run: Object) -> list[Object]:
+    """The metrics with every argument put in but those from Secrets, which nobody may count, wait or write by. Raises
+    Unresolved, which `invalid` has found before."""
+    known = arguments.public(run)
+    return [arguments.substituted(metric, known) for metric in written(run)]
+
+
+def endless(run: Object) -> list[str]:
+    """Names of the metrics that are measured for as long as the run lasts."""
+    return [str(metric.get("name")) for metric in metrics(run) if verdict.effective_count(metric) is None]
 
 
 def results(run: Object) -> dict[str, Object]:
@@ -61,11 +79,15 @@ def is_terminating(run: Object) -> bool:
 
 def invalid(run: Object) -> str:
     """What makes the run impossible, before anything is measured; empty when nothing does."""
-    names = [str(metric.get("name")) for metric in metrics(run)]
+    try:
+        listed = metrics(run)
+    except arguments.Unresolved as wrong:
+        return f"Unable to resolve metric arguments: {wrong}"
+    names = [str(metric.get("name")) for metric in listed]
     if not names:
         return "no metrics specified"
-    for metric in metrics(run):
-        found = _invalid_metric(metric)
+    for metric in listed:
+        found = _invalid_metric(metric) or carried.refused(metric)
         if found:
             return f"metric '{metric.get('name')}' {found}"
     for field in ("dryRun", "measurementRetention"):
@@ -77,18 +99,21 @@ def invalid(run: Object) -> str:
 
 
 def _invalid_metric(metric: Object) -> str:
-    try:
-        count, interval = metric.get("count"), metric.get("interval")
-        if count not in (None, "") and int(count) > 1 and not interval:
-            return f"interval must be specified when count > 1 (count is {count})"
-        if count not in (None, "") and int(count) < int(metric.get("failureLimit") or 0):
-            return "count must be >= failureLimit"
-        for field in ("interval", "initialDelay"):
-            spec.seconds(metric.get(field))
-    except ValueError as wrong:
-        return f"is not valid: {wrong}"
-    providers = [name for name, value in (metric.get("provider") or {}).items() if value is not None]
-    return "" if len(providers) == 1 else "must have exactly one provider"
+    for field in NUMBERS:
+        given = metric.get(field)
+        if given not in (None, "") and not _WHOLE.fullmatch(str(given)):
+            return f"is not valid: {field} {given!r} is no whole number"
+    for field in ("interval", "initialDelay"):
+        try:
+            spec.seconds(metric.get(field) or None)
+        except ValueError as wrong:
+            return f"is not valid: {field} {wrong}"
+    count = verdict.number(metric, "count", 0)
+    if count > 1 and not metric.get("interval"):
+        return f"interval must be specified when count > 1 (count is {count})"
+    if 0 < count < verdict.number(metric, "failureLimit", 0):
+        return "count must be >= failureLimit"
+    return ""
 
 
 def _fits(pattern: str, name: str) -> bool:
@@ -109,17 +134,17 @@ def due(run: Object, now: datetime) -> list[Task]:
     """Measurements to take, resume or stop at this moment."""
     found = []
     known, terminating = results(run), is_terminating(run)
-    for metric in metrics(run):
+    for metric, as_written in zip(metrics(run), written(run), strict=True):
         result = known.get(str(metric.get("name"))) or {}
         if result.get("phase") in verdict.FINISHED:
             continue
         last = (result.get("measurements") or [None])[-1]
         if last is not None and not last.get("finishedAt"):
-            found.append(Task(metric, last, terminating))
+            found.append(Task(metric, as_written, last, terminating))
         elif not terminating:
             moment = next_measurement(run, metric, result)
             if moment is not None and moment <= now:
-                found.append(Task(metric))
+                found.append(Task(metric, as_written))
     return found
 
 
@@ -129,25 +154,25 @@ def next_measurement(run: Object, metric: Object, result: Object) -> datetime | 
     last = (result.get("measurements") or [None])[-1]
     if last is None:
         begin = clock.parse_time(str(started)) if started else None
-        return None if begin is None else begin + timedelta(seconds=spec.seconds(metric.get("initialDelay")))
+        return None if begin is None else begin + timedelta(seconds=spec.seconds(metric.get("initialDelay") or None))
     wanted = verdict.effective_count(metric)
     if wanted is not None and int(result.get("count") or 0) >= wanted:
         return None
     finished = clock.parse_time(str(last["finishedAt"]))
     if last.get("phase") == verdict.ERROR:
         return clock.parse_time(str(last["resumeAt"])) if last.get("resumeAt") else finished + ERROR_RETRY
-    return finished + timedelta(seconds=spec.seconds(metric.get("interval")))
+    return finished + timedelta(seconds=spec.seconds(metric.get("interval") or None))
 
 
 # What it comes to.
 
 
 def begin(run: Object, now: datetime) -> Object:
-    """The status of a run that has just been seen for the first time."""
-    wrong = invalid(run)
-    moment = clock.format_time(now)
+    """The status of a run that has just been seen for the first time, or has become impossible since."""
+    wrong, moment = invalid(run), clock.format_time(now)
     if wrong:
-        return {"phase": verdict.ERROR, "message": wrong, "startedAt": moment, "completedAt": moment}
+        known = run.get("status") or {}
+        return {"startedAt": moment, **known, "phase": verdict.ERROR, "message": wrong, "completedAt": moment}
     return {"phase": verdict.RUNNING, "startedAt": moment}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ import orjson
 from dabbawala.apimachinery import jsonpath
 from dabbawala.apimachinery.meta import Object
 from dabbawala.rollout import spec
-from dabbawala.rollout.analysis import verdict
+from dabbawala.rollout.analysis import carried, moments, verdict
 
 PROMETHEUS_TIMEOUT = 30.0
 WEB_TIMEOUT = 10.0
@@ -49,6 +50,7 @@ class Dialer(Protocol):
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         timeout_seconds: float = 30.0,
+        insecure: bool = False,
     ) -> Answer: ...
 
 
@@ -65,29 +67,27 @@ class NotMeasured(Exception):
     """The provider gave no usable answer; the message says why."""
 
 
-Provider = Callable[[Object, Dialer], Awaitable[Measured]]
-"""Measure a metric whose arguments are resolved. Raises NotMeasured, DialFailed."""
+Provider = Callable[[Object, Dialer, datetime], Awaitable[Measured]]
+"""Measure a metric whose arguments are resolved, at this moment. Raises NotMeasured, DialFailed."""
 
 
 # Prometheus.
 
 
-async def prometheus(metric: Object, dialer: Dialer) -> Measured:
+async def prometheus(metric: Object, dialer: Dialer, now: datetime) -> Measured:
     settings = metric["provider"]["prometheus"]
-    unsupported = [name for name, value in (settings.get("authentication") or {}).items() if value]
-    if unsupported:
-        raise NotMeasured(f"prometheus authentication {unsupported[0]} is not supported; give a header instead")
     query = str(settings.get("query", ""))
     address = str(settings.get("address") or DEFAULT_PROMETHEUS).rstrip("/")
     timeout = float(settings.get("timeout") or PROMETHEUS_TIMEOUT)
     headers = {str(item["key"]): str(item["value"]) for item in settings.get("headers") or ()}
-    body = urlencode({"query": query}).encode()
+    path, asked = question(settings, now)
     answer = await dialer.request(
         "POST",
-        f"{address}/api/v1/query",
+        f"{address}/api/v1/{path}",
         headers={"content-type": "application/x-www-form-urlencoded", **headers},
-        body=body,
+        body=urlencode(asked).encode(),
         timeout_seconds=timeout,
+        insecure=bool(settings.get("insecure")),
     )
     try:
         result = samples(answer)
@@ -97,8 +97,20 @@ async def prometheus(metric: Object, dialer: Dialer) -> Measured:
     return Measured(found.phase, shown(result), found.message, {"ResolvedPrometheusQuery": query})
 
 
+def question(settings: Object, now: datetime) -> tuple[str, dict[str, str]]:
+    """(endpoint, its form) of a query of this moment, or of a range that `rangeQuery` gives. Raises BadExpression,
+    ValueError."""
+    form, asked = {"query": str(settings.get("query", ""))}, settings.get("rangeQuery")
+    if asked is None:
+        return "query", form
+    start, end = (moments.moment(str(asked.get(field) or ""), now).timestamp() for field in ("start", "end"))
+    step = moments.span(str(asked.get("step") or "")).total_seconds()
+    return "query_range", {**form, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+
+
 def samples(answer: Answer) -> Any:
-    """The values of an instant query: a list for a vector or matrix, a number for a scalar. Raises NotMeasured."""
+    """The values of a query: a list for a vector or matrix (of all its series), a number for a scalar. Raises
+    NotMeasured."""
     try:
         document = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
@@ -141,15 +153,20 @@ def shown(result: Any) -> str:
 # Web.
 
 
-async def web(metric: Object, dialer: Dialer) -> Measured:
+async def web(metric: Object, dialer: Dialer, now: datetime) -> Measured:
     settings = metric["provider"]["web"]
-    if (settings.get("authentication") or {}).get("oauth2") or (settings.get("authentication") or {}).get("sigv4"):
-        raise NotMeasured("web authentication is not supported; give a header instead")
     method = str(settings.get("method") or "GET")
     headers = {str(item["key"]): str(item["value"]) for item in settings.get("headers") or ()}
     body = _body(settings, headers)
     timeout = spec.seconds(settings.get("timeoutSeconds")) or WEB_TIMEOUT
-    answer = await dialer.request(method, str(settings.get("url")), headers=headers, body=body, timeout_seconds=timeout)
+    answer = await dialer.request(
+        method,
+        str(settings.get("url")),
+        headers=headers,
+        body=body,
+        timeout_seconds=timeout,
+        insecure=bool(settings.get("insecure")),
+    )
     if not 200 <= answer.status < 300:
         raise NotMeasured(f"received non 2xx response code: {answer.status}")
     value = web_value(answer.body, str(settings.get("jsonPath") or ""))
@@ -159,8 +176,6 @@ async def web(metric: Object, dialer: Dialer) -> Measured:
 
 def _body(settings: Object, headers: dict[str, str]) -> bytes:
     if settings.get("jsonBody") is not None:
-        if settings.get("body"):
-            raise NotMeasured("use either body or jsonBody")
         headers.setdefault("content-type", "application/json")
         return orjson.dumps(settings["jsonBody"])
     return str(settings.get("body") or "").encode()
@@ -185,9 +200,4 @@ def web_value(body: bytes, path: str) -> Any:
     return found[0]
 
 
-PROVIDERS: dict[str, Provider] = {"prometheus": prometheus, "web": web}
-
-
-def kind(metric: Object) -> str:
-    """Which provider a metric names."""
-    return next((name for name, value in (metric.get("provider") or {}).items() if value is not None), "")
+PROVIDERS: dict[str, Provider] = {carried.PROMETHEUS: prometheus, carried.WEB: web}

@@ -116,10 +116,3 @@ def field(rollout: Object, path: str) -> str:
     if found is None:
         raise Unusable(f"fieldRef {path!r}: Rollout {meta.name(rollout)} has no such field")
     return str(found).lower() if isinstance(found, bool) else str(found)
-
-
-def is_finite(template: Object) -> Iterator[str]:
-    """Names of metrics that would run for ever."""
-    for metric in (template.get("spec") or {}).get("metrics") or ():
-        if metric.get("interval") and not metric.get("count"):
-            yield str(metric.get("name"))

@@ -57,9 +57,7 @@ def number(metric: Object, field: str, otherwise: int) -> int:
 
 def effective_count(metric: Object) -> int | None:
     """Measurements to take; None for as long as the run lasts."""
-    if metric.get("count") not in (None, ""):
-        return int(metric["count"])
-    return None if metric.get("interval") else 1
+    return number(metric, "count", 0) or (None if metric.get("interval") else 1)
 
 
 def metric_verdict(metric: Object, result: Object, *, terminating: bool) -> Verdict:
