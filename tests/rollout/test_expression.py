@@ -65,6 +65,7 @@ CASES: list[tuple[str, Any, Any]] = [
     ("result[-1]", [1, 2], 2),
     ("result[0][1]", [[1, 2]], 2),
     ("result matches '^v[0-9]+$'", "v12", True),
+    ("result matches '^([a-z0-9]+[-.]?)*$'", "a" * 40 + "!", False),
     ("result contains 'o'", "foo", True),
     ("result startsWith 'f' and result endsWith 'o'", "foo", True),
     ("not (result startsWith 'x')", "foo", True),

@@ -88,6 +88,28 @@ def test_results_that_lose_their_difference_are_an_error() -> None:
         engine.query(store, 'abs({__name__=~"x|y"})', 0)
 
 
+def test_a_pattern_is_all_of_a_label_in_linear_time_and_its_dot_takes_newlines_too() -> None:
+    store = Samples()
+    for path in ("a" * 40 + "!", "first\nsecond"):
+        store.append(labels.make({"__name__": "x", "path": path}), 0, 1.0)
+    assert value_of(store, 'count(x{path=~"([a-z0-9]+[-.]?)*"})', 0) is None
+    assert value_of(store, 'count(x{path!~"([a-z0-9]+[-.]?)*"})', 0) == 2
+    assert value_of(store, 'count(x{path=~"first.second"})', 0) == 1
+    assert value_of(store, 'count(x{path=~"first"})', 0) is None
+
+
+def test_a_label_is_replaced_by_the_groups_of_a_pattern_that_cannot_run_away() -> None:
+    store = Samples()
+    store.append(labels.make({"__name__": "x", "path": "first\nsecond"}), 0, 1.0)
+    result = engine.query(
+        store, 'label_replace(x, "rest", "${rest}-$1-$3-$9", "path", "(f).*\\n(?P<rest>.*)|(a*)*b")', 0
+    )
+    assert isinstance(result, list)
+    assert labels.get(result[0].labels, "rest") == "second-f--"
+    with pytest.raises(QueryError, match=r"invalid regular expression in label_replace\(\): .*: missing \)"):
+        engine.query(store, 'label_replace(x, "rest", "", "path", "(")', 0)
+
+
 def test_many_to_many_matching_names_the_group() -> None:
     store = Samples()
     for pod in "ab":

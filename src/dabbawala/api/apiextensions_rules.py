@@ -11,7 +11,7 @@ from typing import Any
 from dabbawala.api import field_checks as check
 from dabbawala.api import names, object_meta
 from dabbawala.api.field_checks import Errors
-from dabbawala.apimachinery import jsonpath, meta, status
+from dabbawala.apimachinery import jsonpath, meta, patterns, status
 from dabbawala.apimachinery.meta import Object
 
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
@@ -173,11 +173,8 @@ def _node(node: Mapping[str, Any], path: str, depth: int) -> Errors:
     if "additionalProperties" in node and node.get("properties"):
         message = "additionalProperties and properties are mutual exclusive"
         yield status.forbidden(f"{path}.additionalProperties", message)
-    for junction in _LOGICAL:
-        for index, part in enumerate(node.get(junction) or ()):
-            yield from _logic(part, f"{path}.{junction}[{index}]", node)
-    if isinstance(node.get("not"), dict):
-        yield from _logic(node["not"], f"{path}.not", node)
+    for where, part in _junctions(node, path):
+        yield from _logic(part, where, node)
     for where, child in _children(node, path):
         yield from _node(child, where, depth + 1)
 
@@ -188,6 +185,14 @@ def _children(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping
     for field in ("items", "additionalProperties"):
         if isinstance(node.get(field), dict):
             yield f"{path}.{field}", node[field]
+
+
+def _junctions(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for junction in _LOGICAL:
+        for index, part in enumerate(node.get(junction) or ()):
+            yield f"{path}.{junction}[{index}]", part
+    if isinstance(node.get("not"), dict):
+        yield f"{path}.not", node["not"]
 
 
 def _node_itself(node: Mapping[str, Any], path: str) -> Errors:
@@ -207,6 +212,17 @@ def _node_itself(node: Mapping[str, Any], path: str) -> Errors:
         yield status.forbidden(f"{path}.additionalProperties", "additionalProperties cannot be set to false")
     if kind == "array":
         yield from _list(node, path)
+    yield from _pattern(node, path)
+
+
+def _pattern(node: Mapping[str, Any], path: str) -> Errors:
+    if not node.get("pattern"):
+        return
+    try:
+        patterns.compiled(node["pattern"], groups=False)
+    except patterns.BadPattern as wrong:
+        message = f"must be a valid regular expression, but isn't: error parsing regexp: {wrong}"
+        yield status.invalid(f"{path}.pattern", node["pattern"], message)
 
 
 def _list(node: Mapping[str, Any], path: str) -> Errors:
@@ -238,3 +254,13 @@ def _logic(part: Mapping[str, Any], path: str, outside: Mapping[str, Any]) -> Er
     for name in part.get("properties") or {}:
         if name not in known and not outside.get("x-kubernetes-preserve-unknown-fields"):
             yield status.required(f"{path.rpartition('.')[0]}.properties[{name}]", f"because it is defined in {path}")
+    yield from _patterns_within(part, path, 0)
+
+
+def _patterns_within(part: Mapping[str, Any], path: str, depth: int) -> Errors:
+    if depth > _MAX_DEPTH:
+        yield status.forbidden(path, f"schemas may not nest deeper than {_MAX_DEPTH}")
+        return
+    yield from _pattern(part, path)
+    for where, inner in [*_children(part, path), *_junctions(part, path)]:
+        yield from _patterns_within(inner, where, depth + 1)

@@ -15,13 +15,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
-from dabbawala.apimachinery import clock
+from dabbawala.apimachinery import clock, patterns
 from dabbawala.apimachinery.patch import same
 from dabbawala.apimachinery.schema import Schema
 from dabbawala.apimachinery.status import FieldError, duplicate, invalid, not_supported, required
@@ -72,25 +71,27 @@ def _body(path: str, value: Any, message: str) -> FieldError:
 
 
 def _text(value: str, raw: Mapping[str, Any], path: str) -> Iterator[FieldError]:
-    length = len(value)
+    """The first of length and pattern that it breaks; a text that is too long is not searched."""
+    length, pattern = len(value), raw.get("pattern")
     if length > raw.get("maxLength", length):
         yield FieldError(path, "FieldValueTooLong", f"Too long: may not be more than {raw['maxLength']} bytes")
-    if length < raw.get("minLength", 0):
+    elif length < raw.get("minLength", 0):
         yield _body(path, value, f"should be at least {raw['minLength']} chars long")
-    if raw.get("pattern") and not _pattern(raw["pattern"]).search(value):
-        yield _body(path, value, f"should match '{raw['pattern']}'")
+    elif pattern:
+        yield from _pattern(value, pattern, path)
     check = _FORMATS.get(raw.get("format", ""))
     if check is not None and not check(value):
         yield _body(path, value, f'must be of type {raw["format"]}: "{value}"')
 
 
-@lru_cache(maxsize=512)
-def _pattern(text: str) -> re.Pattern[str]:
-    """RE2 syntax; `$` and `\\z` mean the very end there. A pattern that Python cannot read never refuses."""
+def _pattern(value: str, pattern: str, path: str) -> Iterator[FieldError]:
+    """A definition with a bad pattern is refused; where one is stored, nothing matches it."""
     try:
-        return re.compile(re.sub(r"(?<!\\)\$$", r"\\Z", text).replace(r"\z", r"\Z"))
-    except re.error:
-        return re.compile("")
+        if patterns.within(pattern)(value):
+            return
+        yield _body(path, value, f"should match '{pattern}'")
+    except patterns.BadPattern as wrong:
+        yield _body(path, value, f"should match '{pattern}, but pattern is invalid: {wrong}'")
 
 
 def _number(value: float, raw: Mapping[str, Any], path: str) -> Iterator[FieldError]:

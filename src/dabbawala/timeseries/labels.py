@@ -3,12 +3,15 @@ a label with an empty value is the same as no label. Source: Prometheus data mod
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+
+from dabbawala.apimachinery import patterns
 
 NAME = "__name__"
 Labels = tuple[tuple[str, str], ...]
+VALUES_REMEMBERED = 1024  # of one label in one query: many series share few values
 
 
 def make(pairs: Mapping[str, str] | Iterable[tuple[str, str]]) -> Labels:
@@ -53,9 +56,7 @@ class Matcher:
             case "!=":
                 return lambda value: value != self.value
         try:
-            pattern = re.compile(self.value, re.DOTALL)
-        except re.error as error:
+            matches = lru_cache(maxsize=VALUES_REMEMBERED)(patterns.whole(self.value))
+        except patterns.BadPattern as error:
             raise ValueError(f"{self.name}{self.op}{self.value!r}: {error}") from error
-        if self.op == "=~":
-            return lambda value: pattern.fullmatch(value) is not None
-        return lambda value: pattern.fullmatch(value) is None
+        return matches if self.op == "=~" else lambda value: not matches(value)

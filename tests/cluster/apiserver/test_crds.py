@@ -200,6 +200,14 @@ async def test_a_definition_of_a_built_in_kind_is_accepted_and_changes_nothing(s
         ({"spec": {"type": "array", "items": {"type": "object"}, "x-kubernetes-list-type": "map"}},
          "must not be empty if x-kubernetes-list-type is map"),
         ({"spec": {"type": "object", "anyOf": [{"type": "object"}]}}, "must be empty to be structural"),
+        (
+            {"spec": {"type": "string", "pattern": "(?=a)"}},
+            'properties[spec].pattern: Invalid value: "(?=a)": must be a valid regular expression, but isn\'t: ',
+        ),
+        (
+            {"spec": {"type": "string", "anyOf": [{"minLength": 1}, {"not": {"pattern": "("}}]}},
+            'properties[spec].anyOf[1].not.pattern: Invalid value: "(": must be a valid regular expression',
+        ),
     ],
 )  # fmt: skip
 async def test_a_schema_that_is_not_structural_is_refused(

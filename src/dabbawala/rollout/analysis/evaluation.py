@@ -8,11 +8,11 @@ Argo Rollouts, utils/evaluate.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from dabbawala.apimachinery import patterns
 from dabbawala.rollout.analysis.expression import BadExpression, Node, parse
 from dabbawala.rollout.analysis.functions import FUNCTIONS, is_number
 
@@ -39,7 +39,7 @@ def evaluate(text: str, names: Names) -> Any:
     """The value of an expression. Raises BadExpression."""
     try:
         return _value(compiled(text), names)
-    except (ZeroDivisionError, OverflowError, re.error, RecursionError) as wrong:
+    except (ZeroDivisionError, OverflowError, RecursionError, patterns.BadPattern) as wrong:
         raise BadExpression(f"{wrong or type(wrong).__name__}: {text!r}") from wrong
 
 
@@ -260,7 +260,7 @@ def _text(check: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
 def _matches(text: str, pattern: str) -> bool:
     if len(pattern) > PATTERN_MAX or len(text) > MATCHED_MAX:
         raise BadExpression(f"matches takes {PATTERN_MAX} characters of pattern and {MATCHED_MAX} of text")
-    return re.search(pattern, text) is not None
+    return patterns.within(pattern)(text)
 
 
 def _range(left: Any, right: Any) -> list[int]:

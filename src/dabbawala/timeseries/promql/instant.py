@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
+from dabbawala.apimachinery import patterns
 from dabbawala.timeseries import labels
 from dabbawala.timeseries.promql.values import Element, QueryError, Value, Vector
 
@@ -128,13 +129,13 @@ def label_replace(vector: Vector, target: str, replacement: str, source: str, pa
     """The pattern must match the whole value of the source label; where it does not, the series stays as it is."""
     _check_label(target, "label_replace")
     try:
-        compiled = re.compile(pattern, re.DOTALL)
-    except re.error as error:
+        compiled = patterns.compiled(pattern, dot_all=True)
+    except patterns.BadPattern as error:
         raise QueryError(f"invalid regular expression in label_replace(): {pattern}: {error}") from error
     return distinct([_replaced(e, compiled, target, replacement, source) for e in vector], "label_replace")
 
 
-def _replaced(e: Element, pattern: re.Pattern[str], target: str, replacement: str, source: str) -> Element:
+def _replaced(e: Element, pattern: patterns.Pattern, target: str, replacement: str, source: str) -> Element:
     found = pattern.fullmatch(labels.get(e.labels, source))
     if found is None:
         return e
@@ -142,7 +143,7 @@ def _replaced(e: Element, pattern: re.Pattern[str], target: str, replacement: st
     return Element(labels.replaced(e.labels, target, value), e.value, e.time_ms)
 
 
-def _group(found: re.Match[str], reference: re.Match[str]) -> str:
+def _group(found: patterns.Match, reference: re.Match[str]) -> str:
     if reference[1]:
         return "$"
     name = reference[2] or reference[3]
