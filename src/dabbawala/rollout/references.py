@@ -108,7 +108,7 @@ def analyses(rollout: Object) -> Iterator[tuple[str, Object, bool]]:
 def _analyses(situation: Situation) -> Errors:
     for path, analysis, must_end in analyses(situation.rollout):
         try:
-            found = list(templates.flatten(analysis.get("templates") or (), situation.world.templates))
+            found = templates.flatten(analysis.get("templates") or (), situation.world.templates)
             run = {"spec": templates.run_spec(situation, analysis)}
         except templates.Unusable as wrong:
             yield status.invalid(f"{path}.templates", _names(analysis), str(wrong))

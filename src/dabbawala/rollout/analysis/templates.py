@@ -6,7 +6,7 @@ different values, or left without a value, is an error. Source: Argo Rollouts, u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dabbawala.apimachinery import jsonpath, meta
@@ -15,8 +15,6 @@ from dabbawala.rollout import state
 from dabbawala.rollout.observed import Situation, Templates
 
 TEMPLATE, CLUSTER_TEMPLATE = "AnalysisTemplate", "ClusterAnalysisTemplate"
-DEPTH_MAX = 16
-"""Templates that name templates, at most so deep."""
 
 
 class Unusable(Exception):
@@ -28,23 +26,26 @@ def reference_key(reference: Object) -> tuple[str, str]:
     return kind, str(reference.get("templateName", ""))
 
 
-def flatten(references: Iterable[Object], known: Templates, depth: int = 0) -> Iterator[Object]:
-    """Every template referred to, directly or through others, each once a mention. Raises Unusable."""
-    if depth > DEPTH_MAX:
-        raise Unusable(f"AnalysisTemplates refer to one another more than {DEPTH_MAX} deep")
-    for reference in references:
-        kind, name = reference_key(reference)
-        found = known.get((kind, name))
-        if found is None:
+def flatten(references: Iterable[Object], known: Templates) -> list[Object]:
+    """Every template referred to, directly or through others, each once, however often and in whatever circle it is
+    named. Raises Unusable."""
+    found: dict[tuple[str, str], Object] = {}
+    waiting = list(references)[::-1]
+    while waiting:
+        kind, name = key = reference_key(waiting.pop())
+        if key in found:
+            continue
+        if key not in known:
             raise Unusable(f"{kind} '{name}' not found")
-        yield found
-        yield from flatten((found.get("spec") or {}).get("templates") or (), known, depth + 1)
+        found[key] = known[key]
+        waiting += ((known[key].get("spec") or {}).get("templates") or ())[::-1]
+    return list(found.values())
 
 
 def run_spec(situation: Situation, analysis: Object) -> Object:
     """The spec of the AnalysisRun that an analysis block of the Rollout asks for. Raises Unusable."""
     given = [argument(situation, item) for item in analysis.get("args") or ()]
-    return build(list(flatten(analysis.get("templates") or (), situation.world.templates)), given, analysis)
+    return build(flatten(analysis.get("templates") or (), situation.world.templates), given, analysis)
 
 
 def build(templates: list[Object], given: list[Object], extra: Object) -> Object:
