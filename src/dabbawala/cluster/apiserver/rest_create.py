@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.apiserver import objects, rest_accept, rest_bodies, rest_fields, rest_managed, rest_meta
+from dabbawala.cluster.apiserver import (
+    objects,
+    rest_accept,
+    rest_bodies,
+    rest_fields,
+    rest_managed,
+    rest_meta,
+    rest_size,
+)
 from dabbawala.cluster.apiserver.core import Call
 from dabbawala.cluster.apiserver.response import Response
 from dabbawala.cluster.store.errors import Mismatch
@@ -45,7 +53,7 @@ async def _store(call: Call, obj: Object) -> bytes:
 
     def encode(revision: int) -> bytes:
         metadata["resourceVersion"] = str(revision)
-        return objects.encoded(kind, obj)
+        return _checked(call, obj)
 
     key = objects.key_of(kind, call.target.namespace, metadata["name"])
     return (await call.core.store.put(key, encode, expect=0)).body
@@ -55,7 +63,13 @@ def _unstored(call: Call, obj: Object) -> bytes:
     key = objects.key_of(call.kind, call.target.namespace, meta.name(obj))
     if call.core.store.get(key):
         raise _exists(call, obj)
-    return objects.encoded(call.kind, obj)
+    return _checked(call, obj)
+
+
+def _checked(call: Call, obj: Object) -> bytes:
+    body = objects.encoded(call.kind, obj)
+    rest_size.check(call, body)
+    return body
 
 
 def _exists(call: Call, obj: Object) -> status.AlreadyExists:

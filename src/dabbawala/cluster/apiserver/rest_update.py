@@ -20,6 +20,7 @@ from dabbawala.cluster.apiserver import (
     rest_fields,
     rest_managed,
     rest_meta,
+    rest_size,
 )
 from dabbawala.cluster.apiserver.core import Call
 from dabbawala.cluster.apiserver.response import Response
@@ -143,8 +144,10 @@ async def _finish(call: Call, entry: Entry, change: _Change) -> bytes:
     if _same(new, old):
         return entry.body
     if call.dry_run:
-        return objects.encoded(call.kind, new)
-    return await store_version(call, entry, new, gone=is_done(new))
+        body = objects.encoded(call.kind, new)
+        rest_size.check(call, body, entry.body)
+        return body
+    return await store_version(call, entry, new, gone=is_done(new), bounded=True)
 
 
 def _same(new: Object, old: Object) -> bool:
@@ -163,13 +166,16 @@ def _timeless(obj: Object) -> Object:
     return {**obj, "metadata": {**obj["metadata"], "managedFields": entries}}
 
 
-async def store_version(call: Call, entry: Entry, new: Object, *, gone: bool = False) -> bytes:
-    """Store the next version, or with `gone` the last one."""
+async def store_version(call: Call, entry: Entry, new: Object, *, gone: bool = False, bounded: bool = False) -> bytes:
+    """Store the next version, or with `gone` the last one. Raises RequestEntityTooLarge where its size is `bounded`."""
     kind, metadata = call.kind, new["metadata"]
 
     def encode(revision: int) -> bytes:
         metadata["resourceVersion"] = str(revision)
-        return objects.encoded(kind, new)
+        body = objects.encoded(kind, new)
+        if bounded and not gone:
+            rest_size.check(call, body, entry.body)
+        return body
 
     store = call.core.store
     write = store.delete if gone else store.put

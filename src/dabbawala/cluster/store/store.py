@@ -119,8 +119,8 @@ class Store(Visible):
         revision = found.revision if found else 0
         if (expect is not None and expect != revision) or (deleted and not found):
             raise Mismatch(key, expect or 0, revision)
-        self._assigned += 1
-        row = Row(self._assigned, key, deleted, encode(self._assigned))
+        row = Row(self._assigned + 1, key, deleted, encode(self._assigned + 1))
+        self._assigned += 1  # only now: an encoding that raises has written nothing
         if self._writer is None:
             entry = self._show(row)
             self.compact()
