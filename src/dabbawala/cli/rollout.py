@@ -299,11 +299,13 @@ async def explain_command(name: str, namespace: str) -> None:
     """Say exactly what a rollout waits for: exit 0 when it is healthy, 1 when it waits."""
     async with AsyncExitStack() as stack:
         at = await session(stack, namespace)
-        found, observed, _ = await reading.look(at.client, name, at.namespace)
+        found, observed, snapshot = await reading.look(at.client, name, at.namespace, everywhere=True)
         told = explain.explain(found, observed, SystemClock().now())
         click.echo(f"{at.namespace}/{name}: {told.phase}{': ' + told.message if told.message else ''}")
         for blocker in told.waits:
             click.echo(f"  waits: {blocker.reason}: {blocker.message}{explain.until(blocker)}")
         for line in told.acts:
             click.echo(f"  next: {line}")
+        for text in sorted(snapshot.hidden):
+            click.echo(f"  not seen: {text}; what depends on it may be otherwise")
         raise click.exceptions.Exit(YES if told.is_settled else NO)

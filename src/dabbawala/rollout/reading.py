@@ -11,6 +11,7 @@ from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.apimachinery.status import Forbidden, NotFound
 from dabbawala.reconcile.cache import Cache, Objects, Selection
+from dabbawala.rollout import traffic
 from dabbawala.rollout.controller import RolloutController
 from dabbawala.rollout.observed import Observed
 
@@ -22,8 +23,6 @@ KINDS: tuple[Kind, ...] = (
     core_v1.POD,
     discovery_v1.ENDPOINT_SLICE,
     apps_v1.DEPLOYMENT,
-    istio_networking_v1.VIRTUAL_SERVICE,
-    istio_networking_v1.DESTINATION_RULE,
 )
 CLUSTER_KINDS: tuple[Kind, ...] = (argoproj_v1alpha1.CLUSTER_ANALYSIS_TEMPLATE,)
 
@@ -40,10 +39,11 @@ class Reader(Protocol):
 
 
 class Snapshot:
-    """Caches filled once."""
+    """Caches filled once. `hidden` are sentences about what the cluster does not let us see."""
 
     def __init__(self) -> None:
         self._caches: dict[str, Cache] = {}
+        self.hidden: list[str] = []
 
     def fill(self, kind: Kind, objects: list[Object]) -> None:
         cache = self._caches.setdefault(kind.resource, Cache())
@@ -66,24 +66,55 @@ class Snapshot:
         return self._caches.setdefault(kind.resource, Cache())
 
 
-async def look(client: Reader, name: str, namespace: str) -> tuple[Object, Observed, Snapshot]:
-    """The Rollout and everything its plan may look at. Raises StatusError."""
+async def look(
+    client: Reader, name: str, namespace: str, *, everywhere: bool = False
+) -> tuple[Object, Observed, Snapshot]:
+    """The Rollout and everything its plan may look at. `everywhere` looks for other controllers in all namespaces, as
+    the controller does. Raises StatusError."""
     rollout = await client.get(argoproj_v1alpha1.ROLLOUT, name, namespace)
     snapshot = Snapshot()
     rollout = {"apiVersion": argoproj_v1alpha1.ROLLOUT.api_version, "kind": "Rollout", **rollout}
     snapshot.fill(argoproj_v1alpha1.ROLLOUT, [rollout])
-    wanted = [(kind, namespace) for kind in KINDS] + [(kind, None) for kind in CLUSTER_KINDS]
-    for (kind, _), found in zip(wanted, await asyncio.gather(*(_list(client, *ask) for ask in wanted)), strict=True):
-        snapshot.fill(kind, found)
+    await asyncio.gather(
+        *(_list(snapshot, client, kind, namespace) for kind in KINDS),
+        *(_list(snapshot, client, kind, None) for kind in CLUSTER_KINDS),
+        *(_get(snapshot, client, istio_networking_v1.VIRTUAL_SERVICE, key) for key in _routes(rollout)),
+        *(_get(snapshot, client, istio_networking_v1.DESTINATION_RULE, key) for key in _rules(rollout)),
+        *([_list(snapshot, client, apps_v1.DEPLOYMENT, None)] if everywhere else ()),
+    )
     return rollout, RolloutController().observe(rollout, snapshot), snapshot
 
 
-async def _list(client: Reader, kind: Kind, namespace: str | None) -> list[Object]:
+def _routes(rollout: Object) -> set[ObjectKey]:
+    return {reference.key for reference in traffic.references(rollout)}
+
+
+def _rules(rollout: Object) -> set[ObjectKey]:
+    key = traffic.destination_rule(rollout)
+    return set() if key is None else {key}
+
+
+async def _list(snapshot: Snapshot, client: Reader, kind: Kind, namespace: str | None) -> None:
     """All objects of a kind; none where the cluster does not serve it or does not let us see it."""
     try:
-        return (await client.list(kind, namespace)).items
-    except (NotFound, Forbidden):
-        return []
+        snapshot.fill(kind, (await client.list(kind, namespace)).items)
+    except NotFound:
+        return
+    except Forbidden:
+        where = f" of namespace {namespace}" if namespace else " of all namespaces" if kind.namespaced else ""
+        snapshot.hidden.append(f"you may not list the {kind.plural}{where}")
+
+
+async def _get(snapshot: Snapshot, client: Reader, kind: Kind, key: ObjectKey) -> None:
+    """One object by its name, which may be in another namespace."""
+    try:
+        found = await client.get(kind, key.name, key.namespace)
+    except NotFound:
+        return
+    except Forbidden:
+        snapshot.hidden.append(f"you may not get {kind.kind} {key}")
+        return
+    snapshot.fill(kind, [{"apiVersion": kind.api_version, "kind": kind.kind, **found}])
 
 
 def pods_of(snapshot: Snapshot, replica_set: Object) -> list[Object]:
