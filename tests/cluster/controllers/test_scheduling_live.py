@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from dabbawala.api import core_v1, scheduling_v1, storage_v1
 from dabbawala.apimachinery import conditions, meta
 from dabbawala.apimachinery.meta import Object
+from dabbawala.cluster.scheduler import volume_waits
+from dabbawala.cluster.scheduler.controller import BINDINGS_AT_ONCE
 from tests.cluster.controllers.conftest import Cluster
 
 
@@ -87,6 +91,81 @@ async def test_a_claim_that_waits_for_its_first_consumer_is_bound_with_it_and_er
 
     await cluster.until("the volume is reclaimed", gone)
     assert cluster.erased == [f"/volumes/{name}"]
+
+
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+
+
+async def slow_storage(cluster: Cluster) -> None:
+    """A class whose provisioner never answers."""
+    await cluster.create(
+        storage_v1.STORAGE_CLASS, "slow", provisioner="example.com/slow", volumeBindingMode="WaitForFirstConsumer"
+    )
+
+
+async def pod_with_claim(cluster: Cluster, name: str, storage_class: str, **more: Any) -> None:
+    await cluster.create(core_v1.PERSISTENT_VOLUME_CLAIM, name, spec={**CLAIM, "storageClassName": storage_class})
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]
+    await cluster.create(core_v1.POD, name, spec=spec("10m", volumes=volumes, **more))
+
+
+async def told_of_its_node(cluster: Cluster, claim: str) -> None:
+    async def told() -> bool:
+        found = await cluster.get(core_v1.PERSISTENT_VOLUME_CLAIM, claim)
+        return found is not None and "volume.kubernetes.io/selected-node" in meta.annotations(found)
+
+    await cluster.until(f"the provisioner is told of {claim}'s node", told)
+
+
+async def test_pods_that_wait_for_volumes_keep_nobody_else_from_being_bound(cluster: Cluster) -> None:
+    await slow_storage(cluster)
+    for number in range(BINDINGS_AT_ONCE + 1):
+        await pod_with_claim(cluster, f"data-{number}", "slow")
+    for number in range(BINDINGS_AT_ONCE + 1):
+        await told_of_its_node(cluster, f"data-{number}")
+    await cluster.create(core_v1.POD, "plain", spec=spec())
+    await scheduled(cluster, "plain")
+
+
+async def test_only_so_many_pods_wait_for_volumes_at_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(volume_waits, "VOLUME_WAITS", 1)
+    monkeypatch.setattr(volume_waits, "LOOK_SECONDS", 0.2)
+    await slow_storage(cluster)
+    await pod_with_claim(cluster, "first", "slow")
+    await told_of_its_node(cluster, "first")
+    await pod_with_claim(cluster, "second", "slow")
+    assert "waiting for their volumes already" in (await waiting(cluster, "second"))["message"]
+    await cluster.client.delete(core_v1.POD, "first", "default", grace_period_seconds=0)
+    await told_of_its_node(cluster, "second")
+
+
+def volume_on(node: str, size: str) -> Object:
+    only = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    return {
+        "capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"], "storageClassName": "disks",
+        "local": {"path": f"/disks/{node}"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [only]}]}},
+    }  # fmt: skip
+
+
+async def test_a_volume_that_nobody_makes_must_be_there_and_reachable_from_the_node(cluster: Cluster) -> None:
+    await cluster.create(
+        storage_v1.STORAGE_CLASS, "disks", provisioner="kubernetes.io/no-provisioner",
+        volumeBindingMode="WaitForFirstConsumer",
+    )  # fmt: skip
+    await pod_with_claim(cluster, "db", "disks", nodeSelector={"kubernetes.io/hostname": "sim-3"})
+    missing = "node(s) didn't find available persistent volumes to bind"
+    assert f"1 {missing}" in (await waiting(cluster, "db"))["message"]
+    await cluster.create(core_v1.PERSISTENT_VOLUME, "small-1", "", spec=volume_on("sim-1", "1Gi"))
+    await cluster.create(core_v1.PERSISTENT_VOLUME, "large-3", "", spec=volume_on("sim-3", "9Gi"))
+    assert await scheduled(cluster, "db") == "sim-3"
+    claim = await cluster.get(core_v1.PERSISTENT_VOLUME_CLAIM, "db")
+    assert claim is not None
+    assert claim["spec"]["volumeName"] == "large-3"
+    await pod_with_claim(cluster, "other", "disks")
+    assert await scheduled(cluster, "other") == "sim-1"
+    await pod_with_claim(cluster, "late", "disks")
+    assert f"3 {missing}" in (await waiting(cluster, "late"))["message"]
 
 
 async def test_a_more_important_pod_takes_the_place_of_a_lesser_one(cluster: Cluster) -> None:

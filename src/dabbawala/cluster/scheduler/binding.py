@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from dabbawala.api import core_v1
@@ -11,15 +10,14 @@ from dabbawala.apimachinery import conditions, meta
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.conditions import Condition
 from dabbawala.apimachinery.meta import Object
-from dabbawala.apimachinery.status import NotFound, Timeout
+from dabbawala.apimachinery.status import NotFound
 from dabbawala.cluster.scheduler.plan import Decision
 from dabbawala.cluster.scheduler.volumes import SELECTED_NODE
+from dabbawala.reconcile import persistent_volumes
 from dabbawala.reconcile.apply import Recorder, Writer
 from dabbawala.reconcile.plan import Record
 
 MANAGER = "default-scheduler"
-VOLUME_TIMEOUT = 600.0
-"""Seconds to wait for a pod's volumes to be bound to the node that was chosen for it."""
 
 
 class BindingWriter(Writer, Protocol):
@@ -50,14 +48,23 @@ class Binder:
         text = f"Successfully assigned {namespace}/{name} to {decision.node}"
         self._recorder.record(Record(pod, "Scheduled", text))
 
-    async def choose_node_for_volumes(
-        self, namespace: str, claims: tuple[str, ...], node: str, bound: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Tell the provisioner where the volumes are wanted and wait until `bound` returns. Raises Timeout."""
+    async def reserve(self, volume: Object, claim: Object) -> None:
+        """Keep the volume for the claim. Raises Conflict when it has changed since it was chosen."""
+        body = {
+            "metadata": {
+                "resourceVersion": meta.resource_version(volume),
+                "annotations": {persistent_volumes.BOUND_BY_US: "yes"},
+            },
+            "spec": {"claimRef": persistent_volumes.reference(claim)},
+        }
+        if not volume["spec"].get("claimRef"):
+            await self._client.patch(core_v1.PERSISTENT_VOLUME, meta.name(volume), "", body)
+
+    async def choose_node_for_volumes(self, namespace: str, claims: tuple[str, ...], node: str) -> None:
+        """Tell the provisioner where the volumes are wanted."""
         body = {"metadata": {"annotations": {SELECTED_NODE: node}}}
         for claim in claims:
             await self._client.patch(core_v1.PERSISTENT_VOLUME_CLAIM, claim, namespace, body)
-        await bound()
 
     async def explain(self, decision: Decision) -> None:
         """An event and the condition PodScheduled, and the node that is being freed for the pod, if one is."""
@@ -109,7 +116,3 @@ class Binder:
                 await self._client.delete(core_v1.POD, key.name, key.namespace, uid=victim.uid)
             except NotFound:
                 continue
-
-
-def volumes_too_slow(claims: tuple[str, ...], node: str) -> Timeout:
-    return Timeout(f"volumes {', '.join(claims)} were not bound for node {node} within {VOLUME_TIMEOUT:.0f} s")

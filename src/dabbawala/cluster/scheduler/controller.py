@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any
 
 from dabbawala.api import core_v1
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.clock import Clock
-from dabbawala.apimachinery.meta import Object, ObjectKey
+from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import NotFound, StatusError
-from dabbawala.cluster.scheduler import binding, volumes
+from dabbawala.cluster.scheduler import volumes
 from dabbawala.cluster.scheduler.binding import Binder, BindingWriter
 from dabbawala.cluster.scheduler.hearing import NAME, ClusterView
-from dabbawala.cluster.scheduler.needs import Needs, needs_of
+from dabbawala.cluster.scheduler.needs import needs_of
 from dabbawala.cluster.scheduler.plan import Decision, place_class
+from dabbawala.cluster.scheduler.volume_waits import TOO_MANY, VolumeWaits
 from dabbawala.reconcile import pods
 from dabbawala.reconcile.apply import Recorder
 from dabbawala.reconcile.informer import Informers
@@ -28,6 +29,7 @@ from dabbawala.reconcile.informer import Informers
 log = logging.getLogger("dabbawala.scheduler")
 
 BINDINGS_AT_ONCE = 64
+"""Pods that are being written about at once."""
 
 
 class Scheduler:
@@ -41,7 +43,8 @@ class Scheduler:
         self._binder = Binder(client, recorder, clock)
         self._slots = asyncio.Semaphore(BINDINGS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._view = ClusterView(clock, informers, lambda pod: self._start(self._binder.gated(pod)))
+        self._volumes = VolumeWaits(self._binder, informers, clock, self._slots)
+        self._view = ClusterView(clock, informers, self._gated, self._volumes.claim_changed)
         self.snapshot = self._view.snapshot
         self.waiting = self._view.waiting
 
@@ -80,14 +83,22 @@ class Scheduler:
         found = volumes.volumes_of(needs.namespace, needs.claims, self._informers)
         moves = self.waiting.moves
         for decision in place_class(batch, needs, found, self.snapshot):
-            if decision.node:
-                self._start(self._bind(decision, needs, found.unbound))
-            else:
-                self._start(self._unplaced(decision))
+            if not decision.node:
+                self._start(self._in_slot(self._unplaced(decision)))
                 self.waiting.failed(decision.pod, moves=moves)
+            elif not found.unbound:
+                self._start(self._bind(decision))
+            elif self._volumes.enter():
+                self._start(self._bind_with_volumes(decision, needs.claims))
+            else:
+                self._take_back(decision, again=True)
+                self._start(self._in_slot(self._unplaced(Decision(decision.pod, message=TOO_MANY))))
+
+    def _gated(self, pod: Object) -> None:
+        self._start(self._in_slot(self._binder.gated(pod)))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(self._in_slot(work))
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -98,11 +109,20 @@ class Scheduler:
             except StatusError as refused:
                 log.warning("%s", refused.message)
 
-    async def _bind(self, decision: Decision, needs: Needs, unbound: tuple[str, ...]) -> None:
+    async def _bind_with_volumes(self, decision: Decision, claims: tuple[str, ...]) -> None:
         try:
-            if unbound:
-                await self._prepare_volumes(needs.namespace, unbound, decision.node)
-            await self._binder.bind(decision)
+            await self._bind(decision, claims)
+        finally:
+            self._volumes.leave()
+
+    async def _bind(self, decision: Decision, claims: tuple[str, ...] = ()) -> None:
+        """`claims` are those to have bound first."""
+        try:
+            if claims:
+                node = self.snapshot.node(decision.node)
+                await self._volumes.bind(decision, claims, node.object if node else {})
+            async with self._slots:
+                await self._binder.bind(decision)
         except NotFound:
             self._take_back(decision, again=False)
         except StatusError as refused:
@@ -120,28 +140,6 @@ class Scheduler:
             self._view.wake.set()
         else:
             self.waiting.forget(uid)
-
-    async def _prepare_volumes(self, namespace: str, claims: tuple[str, ...], node: str) -> None:
-        await self._binder.choose_node_for_volumes(
-            namespace, claims, node, lambda: self._volumes_bound(namespace, claims, node)
-        )
-
-    async def _volumes_bound(self, namespace: str, claims: Iterable[str], node: str) -> None:
-        wanted = tuple(claims)
-        end = self._clock.monotonic() + binding.VOLUME_TIMEOUT
-        while not all(self._claim_bound(namespace, claim) for claim in wanted):
-            left = end - self._clock.monotonic()
-            if left <= 0:
-                raise binding.volumes_too_slow(wanted, node)
-            waiting = asyncio.ensure_future(self._view.volumes_changed.wait())
-            alarm = asyncio.ensure_future(self._clock.sleep(min(left, 5.0)))
-            await asyncio.wait((waiting, alarm), return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            alarm.cancel()
-
-    def _claim_bound(self, namespace: str, name: str) -> bool:
-        claim = self._informers.get(core_v1.PERSISTENT_VOLUME_CLAIM, ObjectKey(namespace, name))
-        return claim is not None and volumes.is_bound(claim)
 
     async def _unplaced(self, decision: Decision) -> None:
         await self._binder.explain(decision)

@@ -58,9 +58,11 @@ def node_affinity(needs: Needs, node: NodeState, volumes: Volumes) -> Objection 
 
 
 def volume_binding(needs: Needs, node: NodeState, volumes: Volumes) -> Objection | None:
-    if volumes.reachable_from(node.object):
-        return None
-    return Objection(("node(s) had volume node affinity conflict",))
+    if not volumes.reachable_from(node.object):
+        return Objection(("node(s) had volume node affinity conflict",))
+    if volumes.choose(node.object) is None:
+        return Objection(("node(s) didn't find available persistent volumes to bind",))
+    return None
 
 
 STATIC: tuple[StaticCheck, ...] = (unschedulable, node_name, taints, node_affinity, volume_binding)

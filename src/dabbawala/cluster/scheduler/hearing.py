@@ -22,15 +22,21 @@ _HELPFUL = frozenset({"persistentvolumeclaims", "persistentvolumes", "storagecla
 
 class ClusterView:
     """Keeps the snapshot and the waiting pods in step with the informers. `wake` is set when there may be something
-    to do; `gated` is told of pods that are not to be placed yet."""
+    to do; `gated` is told of pods that are not to be placed yet, `claim_changed` of claims."""
 
-    def __init__(self, clock: Clock, informers: Informers, gated: Callable[[Object], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        informers: Informers,
+        gated: Callable[[Object], None],
+        claim_changed: Callable[[ObjectKey], None],
+    ) -> None:
         self.snapshot = Snapshot()
         self.waiting = WaitingPods(clock)
         self.wake = asyncio.Event()
-        self.volumes_changed = asyncio.Event()
         self._informers = informers
         self._gated = gated
+        self._claim_changed = claim_changed
         for kind in (
             core_v1.NODE, core_v1.POD, core_v1.NAMESPACE, core_v1.PERSISTENT_VOLUME_CLAIM, core_v1.PERSISTENT_VOLUME,
             storage_v1.STORAGE_CLASS, node_v1.RUNTIME_CLASS,
@@ -48,8 +54,8 @@ class ClusterView:
         elif kind is core_v1.NAMESPACE:
             self.snapshot.namespaces[meta.name(change.object)] = meta.labels(change.object)
         elif kind.resource in _HELPFUL:
-            self.volumes_changed.set()
-            self.volumes_changed = asyncio.Event()
+            if kind is core_v1.PERSISTENT_VOLUME_CLAIM:
+                self._claim_changed(meta.key(change.object))
             self._move()
 
     def _pod_changed(self, change: Change) -> None:

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 from dabbawala.api import core_v1
 from dabbawala.api.kind import Kind
-from dabbawala.apimachinery import meta, quantity, selectors
+from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
-from dabbawala.reconcile import pods
+from dabbawala.reconcile import persistent_volumes, pods
 from dabbawala.reconcile.plan import Action, Create, Delete, Patch, Plan, Record, patch_status, status_change
 
 PROVISIONER = "dabbawala.dev/local"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 BOUND = "pv.kubernetes.io/bind-completed"
-BOUND_BY_US = "pv.kubernetes.io/bound-by-controller"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 CLAIM_PROTECTION = "kubernetes.io/pvc-protection"
 VOLUME_PROTECTION = "kubernetes.io/pv-protection"
@@ -44,16 +43,15 @@ def plan_claim(claim: Object, around: Surroundings, path_of: PathOf) -> Plan:
     name = claim["spec"].get("volumeName")
     if name:
         return _complete(claim, next((volume for volume in around.volumes if meta.name(volume) == name), None))
-    reserved = next((volume for volume in around.volumes if _is_for(volume, claim)), None)
-    if reserved is not None:
-        return _bind(claim, reserved)
+    fitting = persistent_volumes.fitting(around.volumes, claim)
+    if fitting and persistent_volumes.is_for(fitting[0], claim):
+        return _bind(claim, fitting[0])
     waiting = _waits_for_consumer(around.storage_class) and SELECTED_NODE not in meta.annotations(claim)
     if waiting:
         text = "waiting for first consumer to be created before binding"
         return Plan((*_pending(claim), Record(claim, "WaitForFirstConsumer", text)))
-    fitting = [volume for volume in around.volumes if _fits(volume, claim)]
     if fitting:
-        return _bind(claim, min(fitting, key=lambda volume: (_capacity(volume), meta.name(volume))))
+        return _bind(claim, fitting[0])
     return _provision(claim, around.storage_class, path_of)
 
 
@@ -65,46 +63,17 @@ def _waits_for_consumer(storage_class: Object | None) -> bool:
     return storage_class is not None and storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
 
 
-def _is_for(volume: Object, claim: Object) -> bool:
-    """The volume names this very claim, or one of this name before it existed."""
-    reference = volume["spec"].get("claimRef") or {}
-    same = (reference.get("namespace"), reference.get("name")) == (meta.namespace(claim), meta.name(claim))
-    return same and reference.get("uid") in (None, "", meta.uid(claim)) and not meta.is_deleting(volume)
-
-
-def _fits(volume: Object, claim: Object) -> bool:
-    spec, wanted = volume["spec"], claim["spec"]
-    free = not spec.get("claimRef") and not meta.is_deleting(volume)
-    modes = set(wanted.get("accessModes") or ()) <= set(spec.get("accessModes") or ())
-    mode = (spec.get("volumeMode") or "Filesystem") == (wanted.get("volumeMode") or "Filesystem")
-    same_class = (spec.get("storageClassName") or "") == (wanted.get("storageClassName") or "")
-    selector = wanted.get("selector")
-    selected = selector is None or selectors.from_label_selector(selector).matches(meta.labels(volume))
-    return free and modes and mode and same_class and selected and _capacity(volume) >= _requested(claim)
-
-
-def _capacity(volume: Object) -> int:
-    return quantity.whole((volume["spec"].get("capacity") or {}).get("storage", 0))
-
-
-def _requested(claim: Object) -> int:
-    return quantity.whole(((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", 0))
-
-
 def _bind(claim: Object, volume: Object) -> Plan:
     actions: list[Action] = []
-    reference = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "namespace": meta.namespace(claim),
-        "name": meta.name(claim),
-        "uid": meta.uid(claim),
-    }
+    reference = persistent_volumes.reference(claim)
     if (volume["spec"].get("claimRef") or {}).get("uid") != meta.uid(claim):
-        body: Object = {"spec": {"claimRef": reference}, "metadata": {"annotations": {BOUND_BY_US: "yes"}}}
+        body: Object = {
+            "spec": {"claimRef": reference},
+            "metadata": {"annotations": {persistent_volumes.BOUND_BY_US: "yes"}},
+        }
         version = meta.resource_version(volume)
         actions.append(Patch(core_v1.PERSISTENT_VOLUME, meta.key(volume), body, resource_version=version))
-    marks = {BOUND: "yes", BOUND_BY_US: "yes"}
+    marks = {BOUND: "yes", persistent_volumes.BOUND_BY_US: "yes"}
     body = {"spec": {"volumeName": meta.name(volume)}, "metadata": {"annotations": marks}}
     actions.append(Patch(core_v1.PERSISTENT_VOLUME_CLAIM, meta.key(claim), body))
     return Plan((*actions, *_bound_status(claim, volume)))
@@ -133,7 +102,7 @@ def _complete(claim: Object, volume: Object | None) -> Plan:
 
 
 def _agrees(volume: Object, claim: Object) -> bool:
-    return not volume["spec"].get("claimRef") or _is_for(volume, claim)
+    return not volume["spec"].get("claimRef") or persistent_volumes.is_for(volume, claim)
 
 
 def _provision(claim: Object, storage_class: Object | None, path_of: PathOf) -> Plan:
@@ -167,13 +136,7 @@ def _volume(claim: Object, storage_class: Object, path_of: PathOf) -> Object:
             "storageClassName": meta.name(storage_class),
             "volumeMode": claim["spec"].get("volumeMode") or "Filesystem",
             "hostPath": {"path": path_of(name), "type": "DirectoryOrCreate"},
-            "claimRef": {
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "namespace": meta.namespace(claim),
-                "name": meta.name(claim),
-                "uid": meta.uid(claim),
-            },
+            "claimRef": persistent_volumes.reference(claim),
             **_affinity(claim, storage_class),
         },
     }
