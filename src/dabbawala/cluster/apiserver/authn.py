@@ -118,6 +118,12 @@ def _bearer(request: Request) -> str:
     return ""
 
 
+def without_token(protocols: str) -> str:
+    """A `Sec-WebSocket-Protocol` without the bearer token that a browser sends in it."""
+    offered = (protocol.strip() for protocol in protocols.split(","))
+    return ", ".join(protocol for protocol in offered if protocol and not protocol.startswith(_SOCKET_TOKEN))
+
+
 class Impersonation:
     """`Impersonate-User` and its companions: act as somebody else, if authorisation allows to."""
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import httptools
 
 from dabbawala.apimachinery import status
+from dabbawala.cluster.apiserver import authn
 from dabbawala.cluster.apiserver.kubelet_link import Link
 from dabbawala.cluster.apiserver.request import Request
 from dabbawala.cluster.apiserver.response import Response, Tunnel
@@ -18,9 +19,9 @@ from dabbawala.cluster.apiserver.response import Response, Tunnel
 HEAD_SECONDS = 30.0
 _HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
-    "upgrade", "content-length", "host",
+    "upgrade", "content-length", "host", "expect",
 })  # fmt: skip
-_OURS = frozenset({"authorization", "impersonate-user", "impersonate-group", "impersonate-uid"})
+_PROTOCOLS = "sec-websocket-protocol"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,18 @@ class Asked:
 
 
 class _Parsed:
-    """What httptools finds in an answer."""
+    """What httptools finds in an answer. Interim ones (100 Continue) are passed over; a 101 is the answer."""
 
     def __init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+        self.code = 0
         self.headers: dict[str, str] = {}
         self.chunks: list[bytes] = []
         self.head_done = False
         self.done = False
+
+    def on_message_begin(self) -> None:
+        self.headers.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key = name.decode("latin-1").lower()
@@ -47,13 +53,14 @@ class _Parsed:
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
-        self.head_done = True
+        self.code = self.parser.get_status_code()
+        self.head_done = self.code == 101 or self.code >= 200
 
     def on_body(self, data: bytes) -> None:
         self.chunks.append(data)
 
     def on_message_complete(self) -> None:
-        self.done = True
+        self.done = self.head_done
 
     def take(self) -> bytes:
         data = b"".join(self.chunks)
@@ -66,8 +73,7 @@ async def forward(request: Request, asked: Asked, link: Link) -> Response:
     try:
         await link.write(_request(request, asked))
         parsed = _Parsed()
-        parser = httptools.HttpResponseParser(parsed)
-        rest = await _read_head(link, parser, parsed)
+        rest = await _read_head(link, parsed)
     except BaseException as failed:
         await link.close()
         if isinstance(failed, OSError | EOFError | TimeoutError | httptools.HttpParserError):
@@ -75,21 +81,19 @@ async def forward(request: Request, asked: Asked, link: Link) -> Response:
                 f"error trying to reach service: {failed or type(failed).__name__}"
             ) from failed
         raise
-    code = parser.get_status_code()
     headers = _headers(parsed, asked)
-    if code == 101:
+    if parsed.code == 101:
         return _relay(parsed, rest, link)
     if request.method == "HEAD":
         await link.close()
-        return Response(code, b"", headers)
-    return Response(code, _body(link, parser, parsed), headers)
+        return Response(parsed.code, b"", headers)
+    return Response(parsed.code, _body(link, parsed), headers)
 
 
 def _request(request: Request, asked: Asked) -> bytes:
     query = f"?{urlencode(list(request.query))}" if request.query.pairs else ""
-    kept = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP | _OURS}
     upgrade = request.header("upgrade")
-    sent = {"host": asked.host, **kept}
+    sent = {"host": asked.host, **_kept(request)}
     sent |= {"connection": "upgrade", "upgrade": upgrade} if upgrade else {"connection": "close"}
     if request.body or request.method in ("POST", "PUT", "PATCH"):
         sent["content-length"] = str(len(request.body))
@@ -98,7 +102,18 @@ def _request(request: Request, asked: Asked) -> bytes:
     return f"{request.method} {asked.path}{query} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + request.body
 
 
-async def _read_head(link: Link, parser: httptools.HttpResponseParser, parsed: _Parsed) -> bytes:
+def _kept(request: Request) -> dict[str, str]:
+    """What the workload is told. Who asks, and how they prove it, is for the API server alone."""
+    kept = {
+        name: value
+        for name, value in request.headers.items()
+        if name not in _HOP_BY_HOP and name != "authorization" and not name.startswith("impersonate-")
+    }
+    protocols = authn.without_token(kept.pop(_PROTOCOLS, ""))
+    return {**kept, _PROTOCOLS: protocols} if protocols else kept
+
+
+async def _read_head(link: Link, parsed: _Parsed) -> bytes:
     """Read to the end of the head; what followed an upgrade is given back."""
     async with asyncio.timeout(HEAD_SECONDS):
         while not parsed.head_done:
@@ -106,7 +121,7 @@ async def _read_head(link: Link, parser: httptools.HttpResponseParser, parsed: _
             if not data:
                 raise EOFError("EOF")
             try:
-                parser.feed_data(data)
+                parsed.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 return data[upgrade.args[0] :]
     return b""
@@ -121,7 +136,7 @@ def _headers(parsed: _Parsed, asked: Asked) -> dict[str, str]:
     return headers
 
 
-async def _body(link: Link, parser: httptools.HttpResponseParser, parsed: _Parsed) -> AsyncGenerator[bytes, None]:
+async def _body(link: Link, parsed: _Parsed) -> AsyncGenerator[bytes, None]:
     try:
         while True:
             chunk = parsed.take()
@@ -132,7 +147,7 @@ async def _body(link: Link, parser: httptools.HttpResponseParser, parsed: _Parse
             data = await link.read()
             if not data:
                 return
-            parser.feed_data(data)
+            parsed.parser.feed_data(data)
     except httptools.HttpParserError as broken:
         raise ConnectionResetError(f"the answer broke off: {broken}") from broken
     finally:
