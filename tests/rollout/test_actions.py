@@ -31,7 +31,8 @@ def test_promotion_ends_a_pause() -> None:
 
 
 def test_promotion_without_a_pause_leaves_the_step() -> None:
-    assert bodies(actions.promote(with_status())) == [("status", {"status": {"currentStepIndex": 2}})]
+    left = {"controllerPause": None, "currentStepIndex": 2}
+    assert bodies(actions.promote(with_status())) == [("status", {"status": left})]
 
 
 def test_promotion_lifts_the_users_pause_too() -> None:
@@ -56,7 +57,9 @@ def test_the_other_acts_are_one_patch_each() -> None:
     assert bodies(actions.retry(body)) == [("status", {"status": {"abort": False}})]
     assert bodies(actions.pause(body)) == [("", {"spec": {"paused": True}})]
     assert bodies(actions.restart(body, START)) == [("", {"spec": {"restartAt": "2026-01-01T00:00:00Z"}})]
-    assert bodies(actions.skip_all(body)) == [("status", {"status": {"pauseConditions": None, "currentStepIndex": 3}})]
+    left = {"pauseConditions": None, "controllerPause": None}
+    assert bodies(actions.skip_all(body)) == [("status", {"status": {**left, "currentStepIndex": 3}})]
+    assert bodies(actions.skip_step(body)) == [("status", {"status": {**left, "currentStepIndex": 2}})]
 
 
 def test_an_image_is_set_by_container_or_for_all() -> None:

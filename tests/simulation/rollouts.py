@@ -18,7 +18,7 @@ from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.cluster.controllers.endpointslice.controller import EndpointSliceController
 from dabbawala.cluster.controllers.replicaset.controller import ReplicaSetController
 from dabbawala.reconcile import pods
-from dabbawala.rollout import keys, phases, spec, state, traffic
+from dabbawala.rollout import keys, phases, reasons, spec, state, traffic
 from dabbawala.rollout.controller import RolloutController
 from tests.simulation import rollout_scripts as scripts
 from tests.simulation.actors import Garbage, Kubelet
@@ -166,10 +166,12 @@ class Laws:
         self._plane = plane
         self._widest = script.replicas
         self._served = False
+        self._opened: set[tuple[str, int]] = set()
 
     def __call__(self, world: World, happening: Happening) -> Iterable[str]:
         if happening.kind is ROLLOUT and happening.new is not None:
             self._widest = max(self._widest, spec.replicas(happening.new))
+            yield from self._gates_are_opened_by_people(happening)
         if happening.kind is ROUTE and happening.new is not None:
             yield from self._weights_make_a_hundred(happening.new)
         if happening.kind in (SERVICE, RULE) and happening.by == "rollout":
@@ -178,6 +180,21 @@ class Laws:
             yield from self._never_too_many(world)
         if self._script.steady and world.store.get(ROLLOUT, KEY) is not None:
             yield from self._every_request_is_answered(world)
+
+    def _gates_are_opened_by_people(self, happening: Happening) -> Iterable[str]:
+        """A `pause: {}`, or the pause before a switch, ends when somebody has taken that very pause away."""
+        if happening.old is None or happening.new is None:
+            return
+        old, new = happening.old, happening.new
+        step, gate = state.current_step(old) or {}, (state.current_hash(old), state.step_index(old) or 0)
+        held = _pauses(old) & {reasons.CANARY_PAUSE, reasons.BLUE_GREEN_PAUSE}
+        if happening.by == "user" and held and not _pauses(new):
+            self._opened.add(gate)
+        passed = state.step_index(new) == gate[1] + 1 and step.get("pause") == {}
+        switched = state.checkpoint_passed(new) and not state.checkpoint_passed(old) and _asks_before_switching(old)
+        same = state.current_hash(new) == gate[0] and not state.promotes_fully(old)
+        if (passed or switched) and same and not state.is_fully_promoted(new) and gate not in self._opened:
+            yield f"the gate of step {gate[1]} was passed, and nobody had opened it"
 
     def _weights_make_a_hundred(self, route: Object) -> Iterable[str]:
         shares = [item["weight"] for item in route["spec"]["http"][0]["route"]]
@@ -224,6 +241,14 @@ class Laws:
         found = world.store.get(ROLLOUT, KEY)
         assert found is not None
         return found
+
+
+def _pauses(rollout: Object) -> set[str]:
+    return {str(item.get("reason")) for item in state.pause_conditions(rollout)}
+
+
+def _asks_before_switching(rollout: Object) -> bool:
+    return not spec.auto_promotion(rollout)[0] and state.current_hash(rollout) != state.stable_hash(rollout)
 
 
 def _doors(obj: Object) -> dict[str, str | None]:

@@ -42,7 +42,7 @@ def promote(rollout: Object) -> list[Patch]:
     index, total = state.step_index(rollout), len(spec.steps(rollout))
     if index is None or index >= total:
         raise NotPossible(f"Rollout {meta.name(rollout)} is not paused, and there is no step left to leave")
-    return [_status(rollout, currentStepIndex=index + 1)]
+    return [_status(rollout, controllerPause=None, currentStepIndex=index + 1)]
 
 
 def skip_step(rollout: Object) -> list[Patch]:
@@ -50,14 +50,18 @@ def skip_step(rollout: Object) -> list[Patch]:
     index, total = state.step_index(rollout), len(spec.steps(rollout))
     if index is None:
         raise NotPossible(f"Rollout {meta.name(rollout)} has no steps to skip")
-    fields = {"pauseConditions": None, "currentStepIndex": min(index + 1, total)}
-    return [_status(rollout, **fields)]
+    return [_leave_for(rollout, min(index + 1, total))]
 
 
 def skip_all(rollout: Object) -> list[Patch]:
     if not spec.steps(rollout):
         raise NotPossible(f"Rollout {meta.name(rollout)} has no steps to skip")
-    return [_status(rollout, pauseConditions=None, currentStepIndex=len(spec.steps(rollout)))]
+    return [_leave_for(rollout, len(spec.steps(rollout)))]
+
+
+def _leave_for(rollout: Object, index: int) -> Patch:
+    """To another step. That the controller had paused at this one must not count as its promotion there."""
+    return _status(rollout, pauseConditions=None, controllerPause=None, currentStepIndex=index)
 
 
 def promote_fully(rollout: Object) -> list[Patch]:

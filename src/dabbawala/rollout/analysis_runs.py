@@ -115,6 +115,7 @@ def _judge(draft: Draft, role: Role, run: Object, recorded: Object) -> None:
     if now == "Inconclusive" and before == now:
         if not pauses.is_inconclusive(draft):
             draft.put(role.part, **{role.field: None})  # somebody promoted past the verdict: a new run decides
+            pauses.remove(draft, reasons.INCONCLUSIVE)  # and past nothing else
             draft.look_again()
         return
     draft.put(role.part, **{role.field: entry})

@@ -1,7 +1,8 @@
 """Pausing, aborting and retrying: who may stop a Rollout, and what each leaves behind.
 
 `pauseConditions` are the controller's, `spec.paused` is the user's. While `controllerPause` is set and the conditions
-are gone, a user has promoted. Source: Argo Rollouts, rollout/pause.go.
+are gone, a user has promoted past the pause of that moment and no other: whatever it ends takes `controllerPause` with
+it, and so does every step that is done. Source: Argo Rollouts, rollout/pause.go.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ def clear(draft: Draft) -> None:
 
 
 def resumed_by_user(draft: Draft) -> bool:
-    """The controller had paused, and somebody took its conditions away."""
+    """The controller had paused, somebody took its conditions away, and nothing else in this pass was meant by it."""
     rollout = draft.situation.rollout
-    return state.is_controller_paused(rollout) and not state.pause_conditions(rollout)
+    resumed = state.is_controller_paused(rollout) and not state.pause_conditions(rollout)
+    return resumed and bool(draft.status.get("controllerPause"))
 
 
 def elapsed(draft: Draft, reason: str, seconds: float) -> bool:
@@ -110,4 +112,6 @@ def is_held(draft: Draft) -> bool:
 
 
 def is_inconclusive(draft: Draft) -> bool:
-    return state.pause_started(draft.situation.rollout, reasons.INCONCLUSIVE) is not None
+    """An analysis left it to a person, as of this pass."""
+    listed = draft.status.get("pauseConditions") or ()
+    return any(item.get("reason") == reasons.INCONCLUSIVE for item in listed)

@@ -113,8 +113,7 @@ def advance(draft: Draft, traffic: Traffic) -> None:
         return
     total = len(spec.steps(rollout))
     draft.status["currentStepIndex"] = index + 1
-    if kind(step) == "pause":
-        pauses.clear(draft)
+    pauses.clear(draft)
     if kind(step) == "analysis":
         draft.put("canary", currentStepAnalysisRunStatus=None)
     draft.event(reasons.STEP_COMPLETED, f"Rollout step {index + 1}/{total} completed ({describe(step)})")
