@@ -204,16 +204,35 @@ _EVALUATORS: dict[str, Callable[[tuple[Any, ...], Names], Any]] = {
 
 
 def _equal(left: Any, right: Any) -> bool:
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    return bool(left == right)
+    if not _alike(left, right):
+        raise BadExpression(_mismatch(left, right))
+    return _same(left, right)
+
+
+def _alike(left: Any, right: Any) -> bool:
+    """Whether the two can be equal at all; nil can be compared with everything."""
+    return left is None or right is None or (is_number(left) and is_number(right)) or _kind(left) == _kind(right)
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(_same(*pair) for pair in zip(left, right, strict=True))
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_same(item, right[key]) for key, item in left.items())
+    return _alike(left, right) and bool(left == right)
+
+
+def _mismatch(left: Any, right: Any) -> str:
+    kinds = _kind(left), _kind(right)
+    remedy = "; for the first element of a result write result[0]" if "array" in kinds and kinds[0] != kinds[1] else ""
+    return f"cannot compare {kinds[0]} with {kinds[1]}{remedy}"
 
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     def check(left: Any, right: Any) -> bool:
         if (is_number(left) and is_number(right)) or (isinstance(left, str) and isinstance(right, str)):
             return compare(left, right)
-        raise BadExpression(f"cannot compare {_kind(left)} with {_kind(right)}")
+        raise BadExpression(_mismatch(left, right))
 
     return check
 
@@ -244,7 +263,9 @@ def _within(left: Any, right: Any) -> bool:
     if isinstance(right, Mapping):
         return left in right
     if isinstance(right, list):
-        return any(_equal(left, item) for item in right)
+        if right and not any(_alike(left, item) for item in right):
+            raise BadExpression(_mismatch(left, right[0]))
+        return any(_same(left, item) for item in right)
     raise BadExpression(f"cannot look into {_kind(right)}")
 
 
