@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -139,6 +140,25 @@ def test_a_package_that_cannot_be_installed_says_what_pip_said(store: ImageStore
     with pytest.raises(BadDockerfile, match="pip install failed"):
         build(store, context, f"FROM python:{HERE}\nRUN pip install --no-index no-such-package-at-all")
     assert list(store.environments.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["COPY conf.json /srv/", "COPY folder/ /srv/", "ADD conf.tar /srv/"])
+def test_a_file_placed_over_one_of_the_base_leaves_the_base_as_it_was(
+    store: ImageStore, context: Path, step: str
+) -> None:
+    (context / "conf.json").write_text("old")
+    base = build(store, context, "FROM debian\nCOPY conf.json /srv/", "base:v1")
+    (context / "conf.json").write_text("new")
+    (context / "folder").mkdir()
+    (context / "folder/conf.json").write_text("new")
+    with tarfile.open(context / "conf.tar", "w") as archive:
+        archive.add(context / "conf.json", "conf.json")
+        archive.add(context / "conf.json", "below/other.json")
+    image = build(store, context, f"FROM base:v1\n{step}")
+    assert (image.root / "srv/conf.json").read_text() == "new"
+    assert (image.root / "srv/below/other.json").exists() == step.startswith("ADD")
+    assert (base.root / "srv/conf.json").read_text() == "old"
+    assert sorted(entry.name for entry in image.root.parent.iterdir()) == ["image.json", "root"]
 
 
 def test_an_image_can_stand_on_a_local_one(store: ImageStore, context: Path) -> None:

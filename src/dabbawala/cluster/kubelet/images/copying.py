@@ -9,6 +9,7 @@ import fnmatch
 import os
 import shutil
 import tarfile
+import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -80,8 +81,7 @@ def place(context: Context, source: str, destination: Destination, *, unpack: bo
         if path.is_dir():
             _tree(context, path, destination, mode)
         elif unpack and path.name.endswith(ARCHIVES):
-            destination.check(target)
-            _unpack(path, target)
+            _unpack(path, destination)
         else:
             folder = destination.into or len(found) > 1 or target.is_dir()
             _file(path, replace(destination, path=target / path.name if folder else target), mode)
@@ -112,10 +112,25 @@ def _file(source: Path, destination: Destination, mode: int | None) -> None:
         target.chmod(mode)
 
 
-def _unpack(archive: Path, target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    try:
-        with tarfile.open(archive) as content:
-            content.extractall(target, filter="data")
-    except (tarfile.TarError, OSError) as error:
-        raise CopyError(f"{archive.name} cannot be unpacked: {error}") from error
+def _unpack(archive: Path, destination: Destination) -> None:
+    """Aside first, and then each file by its own rename: what is in the image already may share its content with the
+    image that this one was made from."""
+    with tempfile.TemporaryDirectory(dir=destination.root.parent) as aside:
+        try:
+            with tarfile.open(archive) as content:
+                content.extractall(aside, filter="data")
+            _move(Path(aside), destination)
+        except (tarfile.TarError, OSError) as error:
+            raise CopyError(f"{archive.name} cannot be unpacked: {error}") from error
+
+
+def _move(source: Path, destination: Destination) -> None:
+    """The content of a folder; as with COPY, folders that are there already are joined."""
+    destination.check(destination.path)
+    destination.path.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        below = replace(destination, path=destination.path / path.name)
+        if path.is_dir() and not path.is_symlink():
+            _move(path, below)
+        else:
+            path.replace(below.path)
