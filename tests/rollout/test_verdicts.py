@@ -173,6 +173,7 @@ IMPOSSIBLE = [
     (run({"count": "{{args.n}}"}), "Unable to resolve metric arguments: failed to resolve {{args.n}}"),
     (run({"provider": {}}), "metric 'm0' must have exactly one provider"),
     (run({}, dryRun=[{"metricName": "other"}]), "dryRun rule 'other' matches no metric"),
+    (run({}, dryRun=[{"metricName": "(?=m)"}]), "dryRun rule '(?=m)' matches no metric"),
 ]
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dabbawala.api import argoproj_v1alpha1
-from dabbawala.apimachinery import clock, meta
+from dabbawala.apimachinery import clock, meta, patterns
 from dabbawala.apimachinery import patch as patching
 from dabbawala.apimachinery.meta import Object
 from dabbawala.reconcile.plan import Action, Delete, Patch, Plan, Record
@@ -118,8 +118,8 @@ def _invalid_metric(metric: Object) -> str:
 
 def _fits(pattern: str, name: str) -> bool:
     try:
-        return re.search(pattern, name) is not None
-    except re.error:
+        return patterns.within(pattern)(name)
+    except patterns.BadPattern:
         return False
 
 
