@@ -35,7 +35,7 @@ from dabbawala.apimachinery.patch_type import PatchType
 from dabbawala.client import http, kubeconfig
 from dabbawala.client.client import Client
 from dabbawala.demo import programs
-from dabbawala.demo.load import LoadProcess, Settings
+from dabbawala.demo.load import LoadEnded, LoadProcess, Settings
 from dabbawala.reconcile.informer import Informers
 from dabbawala.rollout import keys
 
@@ -217,7 +217,7 @@ async def bench(cluster: PrivateCluster, size: Size) -> bool:
         began = time.time()
         for load in loads:
             await load.start()
-            cleanup.push_async_callback(load.stop)
+            cleanup.push_async_callback(load.close)
         await asyncio.sleep(SETTLE_SECONDS)
         work = (run.releases(share) for run, share in zip(runs, _shares(size, runs), strict=True))
         stuck: list[object] = []
@@ -227,10 +227,15 @@ async def bench(cluster: PrivateCluster, size: Size) -> bool:
             released = time.time() - began
             while not stuck and sum(len(run.ledger) for run in runs) < size.requests:
                 await asyncio.sleep(SETTLE_SECONDS)
+                for load in loads:
+                    load.check()
+        except LoadEnded as ended:
+            stuck.append(ended)
         except asyncio.CancelledError:  # Ctrl-C: what was seen so far is told all the same
             stuck.append("interrupted")
             released = released or time.time() - began
-        await asyncio.gather(*(load.stop() for load in loads))
+        ends = await asyncio.gather(*(load.stop() for load in loads), return_exceptions=True)
+        stuck += [ended for ended in ends if ended and str(ended) not in map(str, stuck)]
         held = report(runs, released, time.time() - began)
         for run in runs if stuck else ():
             print(f"\n{run.lane.name}, last moments:")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import orjson
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from dabbawala.demo import visitors
-from dabbawala.demo.load import NEW_CONNECTION_EVERY, REASON_BYTES_MAX, Load, LoadProcess, Sample, Settings
+from dabbawala.demo.load import NEW_CONNECTION_EVERY, REASON_BYTES_MAX, Load, LoadEnded, LoadProcess, Sample, Settings
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -137,6 +139,50 @@ async def test_samples_of_the_load_process_arrive_whole() -> None:
         await load.start()
         await load.finished()
     assert [(sample.status, sample.version, sample.error) for sample in seen] == [(503, "v1", "")] * 200
+
+
+async def test_a_load_that_ended_before_it_was_stopped_is_no_load() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response()
+
+    async with serving(answer) as server:
+        settings = Settings("127.0.0.1", server.port or 0, "shop", "catalog", 400, 20)
+        ended, stopped = (
+            LoadProcess(settings, lambda batch: None),
+            LoadProcess(replace(settings, limit=10**6), lambda batch: None),
+        )
+        await ended.start()
+        with pytest.raises(LoadEnded, match="the load on shop ended by itself with status 0 before it was stopped"):
+            async with asyncio.timeout(30):
+                while True:
+                    ended.check()
+                    await asyncio.sleep(0.01)
+        with pytest.raises(LoadEnded):
+            await ended.stop()
+        await ended.close()
+        await stopped.start()
+        stopped.check()
+        await stopped.stop()
+        stopped.check()
+
+
+async def test_a_load_that_was_killed_has_not_finished() -> None:
+    begun = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        begun.set()
+        return web.Response()
+
+    async with serving(answer) as server:
+        load = LoadProcess(Settings("127.0.0.1", server.port or 0, "shop", "catalog", 50, 10**6), lambda batch: None)
+        await load.start()
+        await begun.wait()
+        assert load.pid is not None
+        os.kill(load.pid, signal.SIGKILL)
+        with pytest.raises(LoadEnded, match="was killed by signal 9"):
+            await load.finished()
+        with pytest.raises(LoadEnded, match="was killed by signal 9"):
+            await load.stop()
 
 
 async def test_a_load_process_ends_when_whoever_started_it_was_killed() -> None:

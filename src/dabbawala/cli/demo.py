@@ -18,7 +18,7 @@ from dabbawala import assembly
 from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.cli import command
 from dabbawala.cluster.supervisor import claim, daemon, options, paths
-from dabbawala.demo import programs, report, run
+from dabbawala.demo import load, programs, report, run
 from dabbawala.demo.view import View
 
 NAME = "demo"
@@ -27,6 +27,7 @@ CANNOT_RUN = (
     assembly.BadDockerfile,
     claim.Busy,
     daemon.StartFailed,
+    load.LoadEnded,
     options.BadOptions,
     paths.BadPath,
     run.DemoFailed,

@@ -242,6 +242,10 @@ async def _serve(settings: Settings) -> None:
     await Load(settings, _print).run(stop)
 
 
+class LoadEnded(Exception):
+    """The load ended before it was stopped; what was counted is not what was to be counted."""
+
+
 class LoadProcess:
     """The load generator in a process of its own; samples arrive through `on_samples`."""
 
@@ -250,6 +254,7 @@ class LoadProcess:
         self._on_samples = on_samples
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._stopped = False
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
@@ -266,22 +271,49 @@ class LoadProcess:
         self._process.stdin.close()
         self._reader = asyncio.create_task(self._read())
 
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
     async def _read(self) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            self._on_samples([Sample(*row) for row in orjson.loads(line)])
+            if line.endswith(b"\n"):  # what was being written by a process that was killed is no batch
+                self._on_samples([Sample(*row) for row in orjson.loads(line)])
 
     async def finished(self) -> None:
-        """Wait until the limit is reached and everything is answered."""
+        """Wait until the limit is reached and everything is answered. Raises LoadEnded for any other end."""
         if self._process is not None and self._reader is not None:
             await self._reader
-            await self._process.wait()
+            if await self._process.wait():
+                self.check()
+            self._stopped = True
+
+    def check(self) -> None:
+        """Raises LoadEnded when nothing is sent any more, and nobody has stopped it."""
+        if self._process is not None and self._process.returncode is not None and not self._stopped:
+            raise self._ended(self._process.returncode)
+
+    def _ended(self, code: int) -> LoadEnded:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended by itself with status {code}"
+        return LoadEnded(f"the load on {self._settings.authority} {how} before it was stopped")
 
     async def stop(self) -> None:
-        """End the sending, and wait until everything in flight is answered and counted."""
+        """End the sending, and wait until everything in flight is answered and counted. Raises LoadEnded when it had
+        ended before, or did not come to that."""
+        try:
+            self.check()
+        finally:
+            await self.close()
+        if self._process is not None and self._process.returncode not in (0, -signal.SIGTERM):
+            raise self._ended(self._process.returncode or 0)
+
+    async def close(self) -> None:
+        """The same, whatever became of it."""
         if self._process is None or self._reader is None:
             return
+        self._stopped = True
         if self._process.returncode is None:
             self._process.terminate()
         await self._reader

@@ -203,7 +203,7 @@ class Demo:
             await load.start()
             await load.finished()
         finally:
-            await load.stop()
+            await load.close()
 
     def _settings(self, service: Service, rate: float, limit: int) -> Settings:
         return Settings(self.started.host, service.node_port, service.authority, service.folder, rate, limit)
@@ -227,7 +227,7 @@ class Demo:
             await watch.start()
             counts = EnvoyCounts(self.started.client, service, self.clock)
             await counts.begin()
-            cleanup.push_async_callback(load.stop)
+            cleanup.push_async_callback(load.close)
             await load.start()
             await self.clock.sleep(self.plan.before)
             seen.started = self.clock.now().timestamp()
@@ -235,7 +235,7 @@ class Demo:
             watch.begin()
             await _set_image(self.started.client, release)
             await self._ended(watch, release)
-            await self._enough(samples)
+            await self._enough(load, samples)
             await load.stop()
             seen.proxied = await counts.end(len(samples))
         self.view.watched()
@@ -257,11 +257,12 @@ class Demo:
             phase = (watch.rollout.get("status") or {}).get("message", "")
             self.view.say(f"the release of {release.version} did not end in {ROLLOUT_SECONDS_MAX:.0f} s: {phase}")
 
-    async def _enough(self, samples: list[Sample]) -> None:
+    async def _enough(self, load: LoadProcess, samples: list[Sample]) -> None:
         """Traffic goes on after the release, and until there were enough requests."""
         await self.clock.sleep(self.plan.after)
 
         async def enough() -> bool:
+            load.check()
             return len(samples) >= self.plan.requests
 
         await self._until(

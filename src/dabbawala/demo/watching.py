@@ -36,7 +36,7 @@ class ReleaseWatch:
         self.on_change: Callable[[], None] = lambda: None
         self._release = release
         self._clock = clock
-        self._written: dict[ObjectKey, tuple[int, float]] = {}
+        self._written: dict[ObjectKey, list[tuple[int, float]]] = {}
         self._routes: dict[ObjectKey, Any] = {}
         self._step = ""
         self._changed = False
@@ -50,7 +50,11 @@ class ReleaseWatch:
         await self._informers.filled()
 
     async def stop(self) -> None:
+        """A switch that is not through yet has taken at least as long as until now."""
         await self._informers.stop()
+        for written in self._written.values():
+            self.seen.switches += [self._now() - since for _, since in written]
+            written.clear()
 
     def begin(self) -> None:
         """From here on the new version is asked for, and the end of the release is an end."""
@@ -119,14 +123,14 @@ class ReleaseWatch:
         key, generation, route = meta.key(obj), meta.generation(obj), traffic(kind, obj)
         if self._routes.get(key) != route:
             if key in self._routes and self._changed:
-                self._written[key] = (generation, self._now())
+                self._written.setdefault(key, []).append((generation, self._now()))
                 self._note("switch" if kind == "Service" else "weight", _weight(kind, obj))
             self._routes[key] = route
-        written = self._written.get(key)
-        accepted = conditions.find(obj, PROGRAMMED[kind]) or {}
-        if written and accepted.get("status") == "True" and int(accepted.get("observedGeneration") or 0) >= written[0]:
-            self.seen.switches.append(self._now() - written[1])
-            del self._written[key]
+        found = conditions.find(obj, PROGRAMMED[kind]) or {}
+        accepted = int(found.get("observedGeneration") or 0) if found.get("status") == "True" else 0
+        written = self._written.get(key) or []
+        while written and written[0][0] <= accepted:
+            self.seen.switches.append(self._now() - written.pop(0)[1])
 
 
 def _metric(result: Object) -> dict[str, Any]:
