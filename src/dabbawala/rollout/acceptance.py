@@ -20,23 +20,41 @@ PROPAGATION_SECONDS = 5.0
 """How long a route is given where nothing reports its acceptance."""
 
 
+LONGEST_PREFIX = 58
+"""Characters of a ReplicaSet's name that the API server puts into its pods' names, before five random ones."""
+
+
 def ready_endpoints(world: Observed, service: str, item: Set) -> int:
-    """Ready endpoints of the Service that are pods of the set, by name: a ReplicaSet's pods carry its name and one
-    random part."""
+    """Ready endpoints of the Service that are pods of the set: by name, for a ReplicaSet's pods carry its name and one
+    random part; where that is too long for a name, by owner."""
+    owned = _owned(world, item) if is_cut(item.name) else frozenset()
     return sum(
-        1
+        _ready(endpoint) and (_owner_name(endpoint) == item.name or _pod_name(endpoint) in owned)
         for piece in world.slices.get(service, ())
         for endpoint in piece.get("endpoints") or ()
-        if _ready(endpoint) and _owner_name(endpoint) == item.name
     )
+
+
+def is_cut(name: str) -> bool:
+    """The pods of a ReplicaSet of that name do not carry all of it, so that two sets' pods may be named alike."""
+    return len(f"{name}-") > LONGEST_PREFIX
+
+
+def _owned(world: Observed, item: Set) -> frozenset[str]:
+    uid = meta.uid(item.object)
+    return frozenset(meta.name(pod) for pod in world.pods if (meta.controller_of(pod) or {}).get("uid") == uid)
 
 
 def _ready(endpoint: Object) -> bool:
     return (endpoint.get("conditions") or {}).get("ready") is not False
 
 
+def _pod_name(endpoint: Object) -> str:
+    return str((endpoint.get("targetRef") or {}).get("name", ""))
+
+
 def _owner_name(endpoint: Object) -> str:
-    return str((endpoint.get("targetRef") or {}).get("name", "")).rpartition("-")[0]
+    return _pod_name(endpoint).rpartition("-")[0]
 
 
 def service_blocker(world: Observed, service: Object, item: Set, need: int, *, retreat: bool = False) -> Blocker | None:

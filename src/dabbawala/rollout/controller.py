@@ -14,7 +14,7 @@ from dabbawala.apimachinery.status import AlreadyExists, StatusError
 from dabbawala.reconcile.cache import Caches
 from dabbawala.reconcile.controller import Watch, controller_owner
 from dabbawala.reconcile.plan import Plan, Record, patch_status
-from dabbawala.rollout import keys, metadata, ownership, plan, reasons, references, spec, state, traffic
+from dabbawala.rollout import acceptance, keys, metadata, ownership, plan, reasons, references, spec, state, traffic
 from dabbawala.rollout.metrics import Metrics
 from dabbawala.rollout.observed import Observed
 
@@ -51,7 +51,7 @@ class RolloutController:
             Watch(argoproj_v1alpha1.ANALYSIS_TEMPLATE, _judged),
             Watch(argoproj_v1alpha1.CLUSTER_ANALYSIS_TEMPLATE, _judged),
             Watch(apps_v1.DEPLOYMENT, _referring),
-            Watch(core_v1.POD, lambda pod, caches: ()),
+            Watch(core_v1.POD, _told_by_its_owner),
             *(Watch(kind, _routed) for kind in routed),
         )
 
@@ -153,13 +153,12 @@ class RolloutController:
         )
 
     def _pods(self, rollout: Object, caches: Caches) -> tuple[Object, ...]:
-        """Only when their own age or metadata is in question."""
-        if not (rollout.get("spec") or {}).get("restartAt") and not metadata.used(rollout):
+        """Only when their own age or metadata is in question, or their names do not tell whose they are."""
+        owned = caches.owned_by(apps_v1.REPLICA_SET, meta.uid(rollout))
+        asked = (rollout.get("spec") or {}).get("restartAt") or metadata.used(rollout)
+        if not asked and not any(acceptance.is_cut(meta.name(item)) for item in owned):
             return ()
-        found: list[Object] = []
-        for owned in caches.owned_by(apps_v1.REPLICA_SET, meta.uid(rollout)):
-            found += caches.owned_by(core_v1.POD, meta.uid(owned))
-        return tuple(found)
+        return tuple(pod for item in owned for pod in caches.owned_by(core_v1.POD, meta.uid(item)))
 
 
 def _templates(rollout: Object, caches: Caches) -> dict[tuple[str, str], Object]:
@@ -189,6 +188,15 @@ def _workload(rollout: Object, caches: Caches) -> Object | None:
 
 def _of_namespace(obj: Object, caches: Caches) -> Iterable[Object]:
     return caches.list(ROLLOUT, meta.namespace(obj) or None)
+
+
+def _told_by_its_owner(pod: Object, caches: Caches) -> Iterable[ObjectKey]:
+    """Endpoints may be seen before their pods, so pods that only their owner tells apart matter by themselves."""
+    owner = meta.controller_of(pod) or {}
+    if owner.get("kind") != apps_v1.REPLICA_SET.kind or not acceptance.is_cut(str(owner.get("name"))):
+        return ()
+    found = caches.get(apps_v1.REPLICA_SET, ObjectKey(meta.namespace(pod), str(owner["name"])))
+    return controller_owner(ROLLOUT)(found, caches) if found is not None else ()
 
 
 def _routed(route: Object, caches: Caches) -> Iterable[ObjectKey]:

@@ -22,8 +22,9 @@ Templates = Mapping[tuple[str, str], Object]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """`replica_sets`, `analysis_runs` are those the Rollout controls; `orphans` ReplicaSets its selector matches
-    that nobody controls. `slices` are EndpointSlices by Service. `pods` are read only when a restart or injected
-    metadata asks for them. `claimed_by` names another controller that owns the Rollout, or is empty."""
+    that nobody controls. `slices` are EndpointSlices by Service. `pods` are read only when a restart, injected
+    metadata or a name too long for theirs asks for them. `claimed_by` names another controller that owns the Rollout,
+    or is empty."""
 
     replica_sets: tuple[Object, ...] = ()
     orphans: tuple[Object, ...] = ()
