@@ -3,6 +3,7 @@ and as an ordinary user, and inside the pod as its uid 0 and as uid 1000."""
 
 from __future__ import annotations
 
+import ctypes
 import http.server
 import os
 import secrets
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from dabbawala.cluster.sandbox.spec import User
+from dabbawala.cluster.sandbox.spec import Mount, User
 from tests.cluster.sandbox.driven import AS_ORDINARY, USERS, Driven, driven
 
 _SECRET = secrets.token_hex(16)
@@ -41,6 +42,8 @@ _COUNT_SIGNALLED = (
 )
 
 
+_LIBC = ctypes.CDLL(None)
+_RACES = 25
 _THREADS_MAX = Path("/proc/sys/kernel/threads-max")
 
 
@@ -79,6 +82,18 @@ def sandbox(request: pytest.FixtureRequest, possible: None) -> Iterator[Driven]:
 @pytest.fixture(params=["uid-0", "uid-1000"])
 def prison(request: pytest.FixtureRequest, sandbox: Driven) -> Prison:
     return Prison(sandbox, Path(os.path.expanduser("~")), request.param)
+
+
+@pytest.fixture
+def volume(sandbox: Driven) -> Path:
+    """A volume with a file of its own, as its pod may have left it; a directory beside its parent is not its own."""
+    home = sandbox.directory / f"volumes-{secrets.token_hex(4)}"
+    for folder, text in ((home / "outside/inner", _SECRET), (home / "own/volume/inner", "own\n")):
+        folder.mkdir(parents=True)
+        (folder / "secret").write_text(text)
+    for path in (home, *home.rglob("*")):
+        os.chown(path, sandbox.uid, -1)
+    return home / "own/volume"
 
 
 def test_the_files_of_other_pods_are_not_there(prison: Prison) -> None:
@@ -229,3 +244,64 @@ def test_kernel_settings_of_its_own_namespaces_are_its_own(sandbox: Driven) -> N
     for name, value in own.items():
         assert sandbox.shell(uid, f"cat /proc/sys/{name}")[1].split() == value.split()
         assert Path(f"/proc/sys/{name}").read_text().split() == before[name]
+
+
+@pytest.mark.parametrize("link", ["ABSOLUTE", "../../outside", "inner/../../../outside", "/proc/self/cwd", "link"])
+def test_a_sub_path_does_not_lead_out_of_its_volume(sandbox: Driven, volume: Path, link: str) -> None:
+    (volume / "link").symlink_to(link.replace("ABSOLUTE", str(volume.parents[1] / "outside")))
+    mount = Mount(str(volume), "/shown", sub_path="link/inner")
+    refused = sandbox.start("attacker", "cat", "/shown/secret", name=f"out-{volume.name}", mounts=(mount,))
+    assert refused["message"].split("] ")[1].startswith(("it leads out", "Too many levels of symbolic links"))
+
+
+def test_a_sub_path_may_lead_through_links_inside_its_volume(sandbox: Driven, volume: Path) -> None:
+    (volume / "deep").mkdir()
+    (volume / "deep/link").symlink_to("../inner")
+    name = f"in-{volume.name}"
+    mounts = (Mount(str(volume), "/shown", True, "deep/link"), Mount(str(volume), "/file", sub_path="deep/link/secret"))
+    assert not sandbox.start("attacker", "sleep", "1000", name=name, mounts=mounts)
+    assert sandbox.shell("attacker", "cat /shown/secret /file; touch /shown/x || echo no", name)[1].startswith(
+        "own\nown\n"
+    )
+    assert sandbox.shell("attacker", "touch /shown/x", name)[0] != 0
+
+
+def test_a_volume_whose_place_was_taken_by_a_link_is_not_shown(sandbox: Driven, volume: Path) -> None:
+    volume.rename(volume.with_name(f"{volume.name}-away"))
+    volume.symlink_to(volume.parents[1] / "outside")
+    mount = Mount(str(volume), "/shown")
+    refused = sandbox.start("attacker", "sleep", "1000", name=f"turned-{volume.name}", mounts=(mount,))
+    assert "Too many levels of symbolic links" in refused["message"]
+
+
+def test_links_that_change_while_a_container_starts_lead_nowhere(sandbox: Driven, volume: Path) -> None:
+    outside = volume.parents[1] / "outside"
+    before = sorted(path.name for path in outside.rglob("*"))
+    (volume / "other").symlink_to(outside)
+    (volume / "deep").mkdir()
+    stop = threading.Event()
+
+    def exchange() -> None:
+        a, b = str(volume / "inner").encode(), str(volume / "other").encode()
+        while not stop.is_set():
+            _LIBC.renameat2(-100, a, -100, b, 2)
+
+    swapping = threading.Thread(target=exchange)
+    swapping.start()
+    try:
+        for attempt in range(_RACES):
+            name = f"race-{volume.name}-{attempt}"
+            mounts = (
+                Mount(str(volume), "/shown", sub_path="inner"),
+                Mount(str(volume), "/v"),
+                Mount(str(volume), f"/v/inner/dir-{attempt}", sub_path="deep"),
+                Mount(str(volume), f"/v/other/dir-{attempt}", sub_path="deep"),
+            )
+            places = {"cwd": f"/v/inner/cwd-{attempt}", "termination_message_path": f"/v/inner/message-{attempt}"}
+            refused = sandbox.start("attacker", "sleep", "1000", name=name, mounts=mounts, **places)
+            if not refused:
+                assert _SECRET not in sandbox.shell("attacker", "cat /shown/secret", name)[1]
+    finally:
+        stop.set()
+        swapping.join()
+    assert sorted(path.name for path in outside.rglob("*")) == before

@@ -35,8 +35,14 @@ MOUNT_ATTR_RDONLY = 1
 MOUNT_ATTR_NOSUID = 2
 MOUNT_ATTR_NODEV = 4
 _AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
-_SYS_MOUNT_SETATTR = 442  # the same number on every architecture; Linux 5.12 and newer
+_OPEN_TREE_CLONE = 1
+_MOVE_MOUNT_EMPTY_PATHS = 0x4 | 0x40
+# The same numbers on every architecture; the newest of them is of Linux 5.12.
+_SYS_OPEN_TREE = 428
+_SYS_MOVE_MOUNT = 429
+_SYS_MOUNT_SETATTR = 442
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -85,6 +91,22 @@ def set_mount_attributes(path: str, attributes: int, *, recursive: bool = True) 
     flags = _AT_RECURSIVE if recursive else 0
     code = _LIBC.syscall(_SYS_MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, attr, ctypes.c_size_t(len(attr)))
     _check(code, f"mount_setattr {path}")
+
+
+def show_at(source: int, target: int, attributes: int) -> None:
+    """Show what one descriptor (O_PATH) is open on, with all that is mounted below it, at what the other is open on.
+
+    The attributes hold before anybody can see it, and no path is looked up on the way.
+    """
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_EMPTY_PATH | _AT_RECURSIVE
+    tree = _check(_LIBC.syscall(_SYS_OPEN_TREE, source, b"", flags), "open_tree")
+    try:
+        attr = struct.pack("=QQQQ", attributes, 0, 0, 0)
+        flags = _AT_EMPTY_PATH | _AT_RECURSIVE
+        _check(_LIBC.syscall(_SYS_MOUNT_SETATTR, tree, b"", flags, attr, ctypes.c_size_t(len(attr))), "mount_setattr")
+        _check(_LIBC.syscall(_SYS_MOVE_MOUNT, tree, b"", target, b"", _MOVE_MOUNT_EMPTY_PATHS), "move_mount")
+    finally:
+        os.close(tree)
 
 
 def _prctl(option: int, value: int | bytes, what: str) -> None:

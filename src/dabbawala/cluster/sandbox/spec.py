@@ -15,11 +15,15 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A host file or directory at a place in the container, with all that is mounted below it."""
+    """A host file or directory at a place in the container, with all that is mounted below it.
+
+    `source` has no links in it. `sub_path` is what to show of it; links on that way must stay inside the source.
+    """
 
     source: str
     target: str
     read_only: bool = False
+    sub_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

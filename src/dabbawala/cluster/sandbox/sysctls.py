@@ -44,7 +44,7 @@ def check(values: Mapping[str, str]) -> None:
 
 
 def apply(values: Mapping[str, str]) -> None:
-    """Set them for the namespaces that this process is in. Raises SandboxError; where a name is not allowed, none is."""
+    """Set them for the namespaces that this process is in: all, or none where one is not allowed. SandboxError."""
     check(values)
     for name, value in values.items():
         try:

@@ -15,7 +15,7 @@ import stat
 import sys
 from dataclasses import dataclass
 
-from dabbawala.cluster.sandbox import kernel, spec
+from dabbawala.cluster.sandbox import beneath, kernel, spec
 
 _ROOT_BYTES = 1024 * 1024 * 1024
 _SHM_BYTES = 64 * 1024 * 1024
@@ -62,6 +62,7 @@ class Tree:
         self._scratch = place.scratch
         self._overlays = 0
         self._host_owned: list[str] = []
+        self._volumes: list[str] = []
         kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
         flags = kernel.MS_NOSUID | kernel.MS_NODEV
         kernel.mount("root", place.root, "tmpfs", flags, f"mode=755,size={_ROOT_BYTES}")
@@ -89,6 +90,14 @@ class Tree:
             raise OSError(errno.ELOOP, f"{path}: too many symbolic links")
         return "/".join((self.root, *resolved))
 
+    def open(self, path: str, make: beneath.Make | None = None) -> int:
+        """The same as a descriptor, for paths that may lead through volumes, where others change links meanwhile."""
+        root = os.open(self.root, os.O_PATH | os.O_CLOEXEC)
+        try:
+            return beneath.open_below(root, path, beneath.Links.ROOTED, make)
+        finally:
+            os.close(root)
+
     def directory(self, path: str, mode: int = 0o755) -> str:
         here = self.at(path)
         os.makedirs(here, exist_ok=True)
@@ -107,12 +116,27 @@ class Tree:
 
     def bind(self, source: str, target: str, *, read_only: bool) -> None:
         """Show a host file or directory, with what is mounted below it, at a path of the container."""
-        is_directory = stat.S_ISDIR(os.stat(source).st_mode)
-        self.make_place(target, is_directory=is_directory)
-        here = self.at(target)
-        kernel.mount(source, here, "", kernel.MS_BIND | kernel.MS_REC)
+        shown = os.open(source, os.O_PATH | os.O_CLOEXEC)
+        try:
+            self._show(shown, target, read_only=read_only)
+        finally:
+            os.close(shown)
+
+    def volume(self, mount: spec.Mount) -> None:
+        shown = beneath.open_in(mount.source, mount.sub_path)
+        try:
+            self._show(shown, mount.target, read_only=mount.read_only)
+        finally:
+            os.close(shown)
+        self._volumes.append(self.at(mount.target)[len(self.root) :])
+
+    def _show(self, shown: int, target: str, *, read_only: bool) -> None:
         attributes = kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NODEV
-        kernel.set_mount_attributes(here, attributes | (kernel.MOUNT_ATTR_RDONLY if read_only else 0))
+        here = self._place(target, is_directory=stat.S_ISDIR(os.fstat(shown).st_mode))
+        try:
+            kernel.show_at(shown, here, attributes | (kernel.MOUNT_ATTR_RDONLY if read_only else 0))
+        finally:
+            os.close(here)
 
     def show_host(self, path: str) -> None:
         """A top-level host directory (or link) exactly where the host has it, read-only."""
@@ -122,21 +146,16 @@ class Tree:
             self.bind(path, path, read_only=True)
             self._host_owned.append(path)
 
-    def make_place(self, target: str, *, is_directory: bool) -> None:
-        """Make sure that there is something to mount on, also below a read-only host directory."""
-        here = self.at(target)
-        if os.path.lexists(here):
-            return
-        self._make_writable(os.path.dirname(here)[len(self.root) :])
-        os.makedirs(os.path.dirname(here), exist_ok=True)
-        if is_directory:
-            os.makedirs(here, exist_ok=True)
-        else:
-            os.close(os.open(here, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+    def _place(self, target: str, *, is_directory: bool) -> int:
+        """Something to mount on, made where it is missing, also below a read-only host directory."""
+        with contextlib.suppress(FileNotFoundError):
+            return self.open(target)
+        self._make_writable(os.path.dirname(self.at(target))[len(self.root) :])
+        return self.open(target, beneath.Make(file=not is_directory))
 
     def _make_writable(self, path: str) -> None:
-        """Lay a writable layer over the nearest existing directory when that is the host's."""
-        if not any(path == owned or path.startswith(owned + "/") for owned in self._host_owned):
+        """Lay a writable layer over the nearest existing directory when that is the host's; volumes are as they are."""
+        if _is_in(path, self._volumes) or not _is_in(path, self._host_owned):
             return
         while not os.path.isdir(self.at(path)):
             path = os.path.dirname(path)
@@ -153,6 +172,10 @@ class Tree:
         layers = ":".join(_escape(lower) for lower in lowers)
         options = f"lowerdir={layers},upperdir={_escape(upper)},workdir={_escape(work)},userxattr"
         kernel.mount("overlay", self.at(target), "overlay", kernel.MS_NOSUID | kernel.MS_NODEV, options)
+
+
+def _is_in(path: str, folders: list[str]) -> bool:
+    return any(path == folder or path.startswith(folder + "/") for folder in folders)
 
 
 def _escape(path: str) -> str:
@@ -177,11 +200,10 @@ def build(place: Place, pod: spec.PodSpec, container: spec.ContainerSpec) -> Non
     if container.image_root:
         _place_image(tree, container.image_root, "", writable=not container.read_only_root)
     for mount in container.mounts:
-        tree.bind(mount.source, mount.target, read_only=mount.read_only)
+        tree.volume(mount)
     if container.termination_message_path:
         tree.bind(spec.message_file(pod, container), container.termination_message_path, read_only=False)
-    if not os.path.isdir(tree.at(container.cwd)):
-        tree.directory(container.cwd)
+    os.close(tree.open(container.cwd, beneath.Make()))
     _enter(tree, read_only=container.read_only_root)
 
 

@@ -1,17 +1,15 @@
 """Putting the volumes of a pod in place: host directories that its containers will see.
 
-The policy for host paths: any path that the user who runs the cluster can read may be mounted, except the cluster's
-own state and sockets and what contains them. emptyDir with `medium: Memory` is a directory like any other.
+emptyDir with `medium: Memory` is a directory like any other.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from dabbawala.api import core_v1
@@ -24,13 +22,10 @@ from dabbawala.cluster.kubelet.expansion import expand
 from dabbawala.cluster.kubelet.pod_files import PodFiles
 from dabbawala.cluster.kubelet.sources import SourceReader
 from dabbawala.cluster.kubelet.tokens import Tokens
-from dabbawala.cluster.kubelet.volumes import atomic, content
+from dabbawala.cluster.kubelet.volumes import atomic, content, host_paths
 from dabbawala.cluster.kubelet.volumes.content import Materials, VolumeError
+from dabbawala.cluster.kubelet.volumes.host_paths import HostPaths
 from dabbawala.cluster.sandbox.spec import Mount
-
-LOCAL_PROVISIONER = "dabbawala.dev/local"
-_TYPE_CHECKS = {"File": stat.S_ISREG, "Directory": stat.S_ISDIR, "Socket": stat.S_ISSOCK,
-                "CharDevice": stat.S_ISCHR, "BlockDevice": stat.S_ISBLK}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +37,10 @@ class PodVolumes:
     sources: SourceReader
     tokens: Tokens
 
+    @property
+    def _paths(self) -> HostPaths:
+        return HostPaths(self.files)
+
     async def prepare(self, pod: Mapping[str, Any], place: downward.Place) -> None:
         """Put every volume in place, or bring made ones up to date. Raises VolumeError or StatusError."""
         for volume in pod_spec.volumes(pod):
@@ -50,7 +49,7 @@ class PodVolumes:
             elif volume.get("emptyDir") is not None or volume.get("ephemeral") is not None:
                 self._empty(pod, volume)
             elif volume.get("hostPath") is not None:
-                self._host_path(volume["hostPath"])
+                self._paths.prepare(volume["hostPath"])
             elif volume.get("persistentVolumeClaim") is not None:
                 await self._claim(pod, volume)
             else:
@@ -86,18 +85,6 @@ class PodVolumes:
     def _folder(self, pod: Mapping[str, Any], name: str) -> Path:
         return self.files.volumes(meta.uid(pod)) / name
 
-    def _host_path(self, source: Object) -> Path:
-        path = Path(source["path"])
-        if self.files.is_protected(path):
-            raise VolumeError(f"hostPath {path} is refused: it shows the cluster's own state to the pod")
-        kind = source.get("type") or ""
-        if kind == "DirectoryOrCreate":
-            path.mkdir(parents=True, exist_ok=True)
-        elif kind == "FileOrCreate":
-            path.touch(exist_ok=True)
-        _check_type(path, kind.removesuffix("OrCreate"))
-        return path
-
     async def _claim(self, pod: Mapping[str, Any], volume: Object) -> Path:
         """The host path of the claim's volume; local volumes are made on first use."""
         name = volume["persistentVolumeClaim"]["claimName"]
@@ -109,33 +96,13 @@ class PodVolumes:
         if not bound or (claim.get("status") or {}).get("phase") != "Bound":
             raise VolumeError(f'persistentvolumeclaim "{name}" is not bound to a volume yet')
         source = await self.client.get(core_v1.PERSISTENT_VOLUME, bound)
-        path = self._volume_path(source)
+        path = self._paths.persistent(source)
         link = self._folder(pod, volume["name"])
         link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink():
+        if not link.is_symlink() or link.readlink() != path:
+            link.unlink(missing_ok=True)
             link.symlink_to(path)
         return path
-
-    def _volume_path(self, volume: Object) -> Path:
-        spec = volume.get("spec") or {}
-        text = (spec.get("local") or spec.get("hostPath") or {}).get("path")
-        if not text:
-            raise VolumeError(f'persistentvolume "{meta.name(volume)}" is of a kind this node cannot mount')
-        path = Path(text)
-        if self._is_local(volume, path):
-            path.mkdir(parents=True, exist_ok=True)
-            path.chmod(0o777)
-            return path
-        if self.files.is_protected(path):
-            raise VolumeError(f"the path {path} of the volume shows the cluster's own state to the pod")
-        _check_type(path, (spec.get("hostPath") or {}).get("type", "").removesuffix("OrCreate"))
-        return path
-
-    def _is_local(self, volume: Object, path: Path) -> bool:
-        """Provisioned by us, and really where our volumes are."""
-        provisioner = meta.annotations(volume).get("pv.kubernetes.io/provisioned-by")
-        home = self.files.local_volumes
-        return provisioner == LOCAL_PROVISIONER and home is not None and path.resolve().is_relative_to(home.resolve())
 
     # --- what a container sees ---------------------------------------------------------------------------------
 
@@ -147,37 +114,20 @@ class PodVolumes:
 
     def _mount(self, pod: Mapping[str, Any], volume: Object, mount: Object, variables: Mapping[str, str]) -> Mount:
         made = content.is_made_of_objects(volume)
-        if volume.get("hostPath") is not None:
-            source = Path(volume["hostPath"]["path"])
-        else:
-            source = self._folder(pod, volume["name"]).resolve()
+        source = self._source(pod, volume)
         inner = mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables)
         if inner:
-            source = _below(source, inner, create=not made)
-        return Mount(str(source), mount["mountPath"], made or bool(mount.get("readOnly")))
+            host_paths.look_below(source, inner, create=not made)
+        # A volume that says so is read-only in every container, whatever the mount asks for.
+        never = any(isinstance(kind, Mapping) and kind.get("readOnly") for kind in volume.values())
+        read_only = made or never or bool(mount.get("readOnly"))
+        return Mount(str(source), mount["mountPath"], read_only, sub_path=inner)
 
-
-def _below(source: Path, inner: str, *, create: bool) -> Path:
-    """A path inside a volume. Links are followed, and must not lead out."""
-    if PurePosixPath(inner).is_absolute() or ".." in PurePosixPath(inner).parts:
-        raise VolumeError(f"subPath {inner!r} must be relative and must not contain '..'")
-    path = source / inner
-    if not path.exists() and create:
-        path.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o777)
-    real = path.resolve()
-    if not real.is_relative_to(source.resolve()):
-        raise VolumeError(f"subPath {inner!r} leads out of its volume")
-    if not real.exists():
-        raise VolumeError(f"subPath {inner!r} does not exist in its volume")
-    return real
-
-
-def _check_type(path: Path, kind: str) -> None:
-    try:
-        mode = path.stat().st_mode
-    except OSError as missing:
-        raise VolumeError(f"hostPath type check failed: {path} is not there or not readable") from missing
-    check = _TYPE_CHECKS.get(kind)
-    if check is not None and not check(mode):
-        raise VolumeError(f"hostPath type check failed: {path} is not a {kind.lower()}")
+    def _source(self, pod: Mapping[str, Any], volume: Object) -> Path:
+        """The host path of a volume, without links: opened as it is, it can be nothing else."""
+        if volume.get("hostPath") is not None:
+            return self._paths.allowed(volume["hostPath"])
+        folder = self._folder(pod, volume["name"])
+        if volume.get("persistentVolumeClaim") is not None:
+            return self._paths.still(folder.readlink())
+        return host_paths.resolved(folder)
