@@ -69,3 +69,24 @@ def test_a_list_replaces_everything_and_tells_only_what_changed() -> None:
     told = {(meta.name(change.object), change.old is None, change.new is None) for change in changes}
     assert told == {("b", False, False), ("c", False, True)}
     assert cache.revision == 9
+
+
+def test_a_list_counts_only_when_it_is_in_whole() -> None:
+    cache = Cache()
+    cache.put(make("x", "a", 3, "", "", ""))
+    changes = iter(cache.replace([make("x", name, 7, "", "", "") for name in "bc"], 9))
+    for _ in range(3):
+        next(changes)
+        assert cache.revision == 3
+    assert next(changes, None) is None
+    assert cache.revision == 9
+
+
+def test_the_list_of_a_restored_server_counts_although_its_revision_is_lower() -> None:
+    cache = Cache()
+    cache.put(make("x", "same", 4, "web", "", ""))
+    cache.put(make("x", "other", 5, "web", "", ""))
+    cache.advance(20)
+    changes = list(cache.replace([make("x", "same", 4, "web", "", ""), make("x", "other", 5, "db", "", "")], 6))
+    assert [meta.name(change.object) for change in changes] == ["other"], "the number is known, the state is not"
+    assert cache.revision == 6

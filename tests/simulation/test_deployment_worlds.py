@@ -6,9 +6,13 @@ of Rollouts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
+from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.controllers.deployment import scaling
+from dabbawala.reconcile.cache import Cache, Change, revision_of
 from dabbawala.reconcile.own_writes import OwnWrites
 from tests.simulation.deployments import DeploymentWorld
 
@@ -46,15 +50,31 @@ async def test_a_seed_replays_exactly() -> None:
 
 async def test_worlds_break_when_controllers_do_not_wait_for_their_own_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OwnWrites, "park", lambda self, key: False)
+    await five_worlds_break()
+
+
+async def test_worlds_break_when_a_list_half_taken_in_claims_its_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Cache.replace
+
+    def hasty(self: Cache, objects: Iterable[Object], revision: int) -> Iterable[Change]:
+        for change in replace(self, objects, revision):
+            self.advance(revision_of(change.object))
+            yield change
+
+    monkeypatch.setattr(Cache, "replace", hasty)
+    await five_worlds_break()
+
+
+async def five_worlds_break() -> None:
     broken = 0
-    for seed in range(60):
+    for seed in range(120):
         if broken == 5:
             return
         try:
             await live(seed)
         except AssertionError:
             broken += 1
-    raise AssertionError(f"only {broken} of 60 worlds broke: the laws do not notice what they are there for")
+    raise AssertionError(f"only {broken} of 120 worlds broke: the laws do not notice what they are there for")
 
 
 async def test_worlds_break_when_sizes_asked_for_are_counted_instead_of_pods(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ controller, pass its factory to `World` and, where other parts of a cluster answ
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.apimachinery.patch_type import PatchType
 from dabbawala.apimachinery.status import AlreadyExists, Conflict, Forbidden, ServiceUnavailable, not_found
 from dabbawala.reconcile.apply import Executor
-from dabbawala.reconcile.cache import Cache, Change, Selection
+from dabbawala.reconcile.cache import Cache, Change, Lists, Selection
 from dabbawala.reconcile.controller import Controller, ControllerLoop
 from dabbawala.reconcile.plan import Record
 
@@ -129,15 +129,18 @@ class Views:
         self._store = store
         self._caches = {resource: Cache() for resource in self.kinds}
         self._arrived = dict.fromkeys(self.kinds, 0)
-        self._lists = dict.fromkeys(self.kinds, 0)
+        self._lists = dict.fromkeys(self.kinds, Lists(held=0, asked=0))
         self._broken: set[str] = set()
+        self._listing: dict[str, Iterator[Change]] = {}
 
     def behind(self) -> list[Kind]:
         """Kinds with events on their way."""
         return [
             kind
             for resource, kind in self.kinds.items()
-            if resource in self._broken or self._arrived[resource] < len(self._store.log.get(resource, ()))
+            if resource in self._broken
+            or resource in self._listing
+            or self._arrived[resource] < len(self._store.log.get(resource, ()))
         ]
 
     def lose(self, kind: Kind) -> None:
@@ -145,9 +148,11 @@ class Views:
         self._broken.add(kind.resource)
 
     def deliver(self, kind: Kind) -> None:
-        """One event arrives; after a broken watch, a whole list."""
+        """One event arrives; after a broken watch a list, of which one change is taken in at a time."""
         if kind.resource in self._broken:
-            return self.relist(kind)
+            self._ask(kind)
+        if kind.resource in self._listing:
+            return self._take_in(kind)
         _, change = self._store.log[kind.resource][self._arrived[kind.resource]]
         self._arrived[kind.resource] += 1
         cache = self._caches[kind.resource]
@@ -155,12 +160,31 @@ class Views:
         return self._progress(kind)
 
     def relist(self, kind: Kind) -> None:
+        """Give up what is under way; the kind is listed anew some day."""
+        self._broken.add(kind.resource)
+
+    def fill(self, kind: Kind) -> None:
+        """The first list, before which no controller runs."""
+        self._ask(kind)
+        while kind.resource in self._listing:
+            self._take_in(kind)
+
+    def _ask(self, kind: Kind) -> None:
         self._broken.discard(kind.resource)
-        for change in self._caches[kind.resource].replace(self._store.list(kind), self._store.revision):
-            self._tell(kind, change)
+        self._lists[kind.resource] = Lists(self._lists[kind.resource].held, self._lists[kind.resource].asked + 1)
+        self._listing[kind.resource] = iter(
+            self._caches[kind.resource].replace(self._store.list(kind), self._store.revision)
+        )
         self._arrived[kind.resource] = len(self._store.log.get(kind.resource, ()))
-        self._lists[kind.resource] += 1
-        self._progress(kind)
+
+    def _take_in(self, kind: Kind) -> None:
+        change = next(self._listing[kind.resource], None)
+        if change is not None:
+            return self._tell(kind, change)
+        del self._listing[kind.resource]
+        asked = self._lists[kind.resource].asked
+        self._lists[kind.resource] = Lists(asked, asked)
+        return self._progress(kind)
 
     def get(self, kind: Kind, key: ObjectKey) -> Object | None:
         return self._caches[kind.resource].get(key)
@@ -180,7 +204,7 @@ class Views:
     def revision(self, kind: Kind) -> int:
         return self._caches[kind.resource].revision
 
-    def lists(self, kind: Kind) -> int:
+    def lists(self, kind: Kind) -> Lists:
         return self._lists[kind.resource]
 
     def _tell(self, kind: Kind, change: Change) -> None:
@@ -214,7 +238,7 @@ class Process:
         ]
         self.views.loops = self.loops
         for kind in self.views.kinds.values():
-            self.views.relist(kind)
+            self.views.fill(kind)
 
     def _executor(self, manager: str) -> Executor:
         return Executor(Door(self._world, manager), self._world, field_manager=manager)

@@ -177,6 +177,12 @@ def too_many_requests(message: str, retry_after_seconds: int) -> TooManyRequests
     return TooManyRequests(message, details={"retryAfterSeconds": retry_after_seconds})
 
 
+def is_too_large_resource_version(error: BaseException) -> bool:
+    """Whether a server answered that it has not come to the revision asked for. Source: client-go reflector.go."""
+    causes = error.details.get("causes") if isinstance(error, Timeout) else None
+    return any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes or ())
+
+
 def from_status(status: Mapping[str, Any], code: int = 0) -> StatusError:
     """The exception a Status stands for; by reason first, then by code, for servers that leave out either."""
     code = int(status.get("code") or code)

@@ -52,6 +52,13 @@ class Change(NamedTuple):
         return found
 
 
+class Lists(NamedTuple):
+    """How the lists of a kind stand: the number of the newest one that the cache holds, and of the newest asked for."""
+
+    held: int
+    asked: int
+
+
 _Group = dict[ObjectKey, Object]
 _Name = TypeVar("_Name")
 
@@ -98,7 +105,7 @@ def _field_reader(path: str) -> Callable[[Object], object]:
 
 
 class Cache:
-    """All objects of one kind as of `revision`, the revision of the newest event or list it has taken in."""
+    """All objects of one kind as of `revision`, the revision of the newest event or list it has taken in whole."""
 
     def __init__(self) -> None:
         self.revision = 0
@@ -139,6 +146,11 @@ class Cache:
         self.revision = max(self.revision, revision)
 
     def put(self, obj: Object) -> Change:
+        change = self._keep(obj)
+        self.advance(revision_of(obj))
+        return change
+
+    def _keep(self, obj: Object) -> Change:
         key = meta.key(obj)
         old = self._forget(key)
         self._objects[key] = obj
@@ -147,7 +159,6 @@ class Cache:
             self._owners.setdefault(owner["uid"], {})[key] = obj
         for index in (*self._labels.values(), *self._fields.values()):
             index.put(key, obj)
-        self.advance(revision_of(obj))
         return Change(old, obj)
 
     def remove(self, obj: Object) -> Change:
@@ -157,15 +168,21 @@ class Cache:
         return Change(old or obj, None)
 
     def replace(self, objects: Iterable[Object], revision: int) -> Iterable[Change]:
-        """Make the cache equal to a list, one change at a time; unchanged objects give no change."""
+        """Make the cache equal to a list, one change at a time; unchanged objects give no change.
+
+        The revision becomes the list's with the last change, for until then the cache lacks some of what happened
+        before. It may be lower than it was: a server that was restored from a backup counts on from there, and gives
+        numbers that are known to other states.
+        """
         fresh = {meta.key(obj): obj for obj in objects}
+        restored = revision < self.revision
         for key in [key for key in self._objects if key not in fresh]:
             yield Change(self._forget(key), None)
         for key, obj in fresh.items():
             old = self._objects.get(key)
-            if old is None or meta.resource_version(old) != meta.resource_version(obj):
-                yield self.put(obj)
-        self.advance(revision)
+            if old is None or meta.resource_version(old) != meta.resource_version(obj) or (restored and old != obj):
+                yield self._keep(obj)
+        self.revision = revision
 
     def _forget(self, key: ObjectKey) -> Object | None:
         old = self._objects.pop(key, None)

@@ -22,7 +22,7 @@ from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.apimachinery.status import Conflict, NotFound, StatusError, TooManyRequests
 from dabbawala.reconcile.apply import Executor, LostAnswer
-from dabbawala.reconcile.cache import Caches, Change
+from dabbawala.reconcile.cache import Caches, Change, Lists
 from dabbawala.reconcile.own_writes import OwnWrites
 from dabbawala.reconcile.plan import Plan
 from dabbawala.reconcile.queue import WorkQueue
@@ -105,7 +105,7 @@ class Informed(Caches, Protocol):
 
     def revision(self, kind: Kind) -> int: ...
 
-    def lists(self, kind: Kind) -> int: ...
+    def lists(self, kind: Kind) -> Lists: ...
 
     def relist(self, kind: Kind) -> None: ...
 

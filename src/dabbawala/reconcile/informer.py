@@ -3,7 +3,8 @@
 A streaming list is asked for first (one request for both), and list + watch where the server refuses it. A lost
 connection resumes from the last revision; a revision that the server has forgotten (410) means a new list. The first
 list, and every list after, reads the most recent state, never a server's cache: a controller that has just started
-must not plan on a world older than what it wrote before it stopped.
+must not plan on a world older than what it wrote before it stopped. A server that has not come to our revision was
+restored from a backup (or lags, and will tell the newest in a list): what it has now counts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.apimachinery.status import BadRequest, Expired, Invalid, StatusError
-from dabbawala.reconcile.cache import Cache, Change, Objects, Selection, revision_of
+from dabbawala.reconcile.cache import Cache, Change, Lists, Objects, Selection, revision_of
 
 log = logging.getLogger("dabbawala.informer")
 
@@ -94,7 +95,7 @@ class Informer:
     ) -> None:
         self.kind = kind
         self.cache = Cache()
-        self.lists = 0
+        self.lists = Lists(held=0, asked=0)
         self._client = client
         self._clock = clock
         self._namespace = namespace
@@ -133,6 +134,8 @@ class Informer:
                 if not self._following.cancelled() or _being_cancelled():
                     raise
             except (StatusError, OSError, EOFError) as lost:
+                if status.is_too_large_resource_version(lost):
+                    self._current = False
                 await self._pause(lost)
             finally:
                 self._following.cancel()
@@ -143,6 +146,8 @@ class Informer:
         await self._clock.sleep(delay)
 
     async def _follow(self) -> None:
+        if not self._current:
+            self.lists = self.lists._replace(asked=self.lists.asked + 1)
         if not self._current and self._streaming:
             try:
                 return await self._stream_list()
@@ -199,7 +204,7 @@ class Informer:
                 await asyncio.sleep(0)
         self._current = True
         self._delay = FIRST_DELAY
-        self.lists += 1
+        self.lists = self.lists._replace(held=self.lists.asked)
         self._filled.set()
         for listener in self._listeners:
             listener.progressed(self.kind)
@@ -282,7 +287,7 @@ class Informers:
     def revision(self, kind: Kind) -> int:
         return self._cache(kind).revision
 
-    def lists(self, kind: Kind) -> int:
+    def lists(self, kind: Kind) -> Lists:
         return self._informers[kind.resource].lists
 
     def relist(self, kind: Kind) -> None:
