@@ -31,6 +31,10 @@ def test_what_is_not_a_quantity_is_refused(text: str) -> None:
         quantity.parse(text)
 
 
+def test_a_long_text_is_refused_as_fast_as_it_is_read() -> None:
+    assert not quantity.is_valid("1" * 200_000 + "!")
+
+
 def test_cpu_is_milli_and_memory_is_bytes_rounded_up() -> None:
     assert quantity.milli("250m") == 250
     assert quantity.milli("1.5") == 1500

@@ -123,7 +123,7 @@ def test_field_selectors_understand_escapes_and_empty_terms() -> None:
     assert selectors.parse_field_selector(str(chosen)) == chosen
 
 
-@pytest.mark.parametrize("text", ["a", "=b", "a=b=c", r"a=b\x"])
+@pytest.mark.parametrize("text", ["a", "=b", "a=b=c", r"a=b\x", "a=b\\", pytest.param("a" * 200_000 + "\\", id="long")])
 def test_a_malformed_field_selector_is_refused(text: str) -> None:
     with pytest.raises(BadRequest, match="can't understand"):
         selectors.parse_field_selector(text)

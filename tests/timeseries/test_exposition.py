@@ -36,6 +36,7 @@ def test_open_metrics_exemplars_and_seconds_are_understood() -> None:
         ('a{x="1" y="2"} 1', "line 1: cannot read the labels"),
         ("a one", "line 1: value 'one' is not a number"),
         ('a{x="unclosed} 1', "line 1"),
+        pytest.param("a" + " " * 200_000 + "1 2 3", "line 1", id="long"),
     ],
 )
 def test_a_page_that_cannot_be_read_names_the_line(page: str, message: str) -> None:

@@ -15,11 +15,12 @@ _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY_NAMES = ("", *_BINARY)
 _DECIMAL_NAMES = {power: name for name, power in _DECIMAL.items()}
-_FORM = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i|[numkMGTPE])|[eE]([+-]?\d+))?")
+_FORM = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([KMGTPE]i|[numkMGTPE])|[eE]([+-]?\d+))?")
 _FINEST = -9
 _NANO = Decimal("1e-9")
 _LARGEST = Decimal(2**63 - 1)
 _EXACT = Context(prec=200)
+_LONGEST = 128  # characters
 _LONGEST_EXPONENT = 3
 
 
@@ -39,8 +40,8 @@ def parse(value: str | int | float) -> Decimal:
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> tuple[Decimal, str]:
     """The number and its family: `binary` (Ki), `decimal` (k) or `exponent` (e3)."""
-    found = _FORM.fullmatch(text)
-    if found is None or len(found[3] or "") > _LONGEST_EXPONENT + 1 or len(text) > 128:
+    found = _FORM.fullmatch(text) if len(text) <= _LONGEST else None
+    if found is None or len(found[3] or "") > _LONGEST_EXPONENT + 1:
         raise QuantityError(text)
     number, suffix, exponent = Decimal(found[1]), found[2] or "", found[3]
     if suffix in _BINARY:

@@ -292,7 +292,7 @@ class FieldSelector:
 
 
 _FIELD_TERM = re.compile(r"(?P<path>[^=!\\]+)(?P<op>==|!=|=)(?P<value>(?:[^\\,=]|\\[\\,=])*)")
-_FIELD_SPLIT = re.compile(r"((?:[^\\,]|\\.)*)(?:,|$)", re.DOTALL)
+_FIELD_SPLIT = re.compile(r"((?:[^\\,]|\\(?:.|\Z))*)(?:,|\Z)", re.DOTALL)
 
 
 def _escape(value: str) -> str:

@@ -21,7 +21,7 @@ ABORT_SCALE_DOWN_DELAY_SECONDS = 30
 MAX_WEIGHT = 100
 SURGE = UNAVAILABLE = "25%"
 
-_PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_PARTS = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

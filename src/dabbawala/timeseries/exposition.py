@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from dabbawala.timeseries import labels
 
-LINE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?\s+(\S+)(?:\s+(-?[0-9.eE+]+))?\s*$')
+LINE = re.compile(
+    r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\s*(\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}))?\s+(\S+)(?:\s+(-?[0-9.eE+]+))?\s*$'
+)
 LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*|"[^"]*")\s*=\s*"((?:[^"\\\n]|\\.)*)"\s*(,|$)')
 ESCAPE = re.compile(r"\\(.)")
 ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
@@ -43,8 +45,8 @@ def parse(text: str, *, open_metrics: bool = False) -> Iterator[Sample]:
 
 def _labels(text: str, line: int) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
-    position = 0
-    while position < len(text) and not text[position:].isspace():
+    position, end = 0, len(text.rstrip())
+    while position < end:
         found = LABEL.match(text, position)
         if found is None:
             raise BadExposition(f"line {line}: cannot read the labels from {text[position : position + 60]!r} on")

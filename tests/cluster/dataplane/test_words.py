@@ -49,7 +49,17 @@ def test_a_port_speaks_what_it_declares(port: Port, routed: bool, spoken: Protoc
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("1s", "1s"), ("1m30s", "90s"), ("250ms", "0.25s"), ("1h", "3600s"), ("1.5s", "1.5s"), ("soon", "7s"), ("", "7s")],
+    [
+        (".5s", "0.5s"),
+        ("1s", "1s"),
+        ("1m30s", "90s"),
+        ("250ms", "0.25s"),
+        ("1h", "3600s"),
+        ("1.5s", "1.5s"),
+        ("soon", "7s"),
+        ("", "7s"),
+        pytest.param("1" * 200_000, "7s", id="long"),
+    ],
 )
 def test_a_duration_is_given_as_protobuf_wants_it(text: str, expected: str) -> None:
     assert durations.protobuf(text, "7s") == expected

@@ -7,7 +7,7 @@ import re
 from dabbawala.cluster.dataplane.resources import seconds
 
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
+PART = re.compile(r"(?<![\d.])(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
 
 
 def protobuf(text: object, default: str) -> str:

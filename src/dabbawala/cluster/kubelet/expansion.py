@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
+_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)(\)|\Z))")
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
     def replaced(match: re.Match[str]) -> str:
-        name = match.group(1)
+        name = match[1]
         if name is None:
             return "$"
-        return variables.get(name, match.group(0))
+        if not match[2]:  # never closed: no reference, and none after it
+            return "$(" + name.replace("$$", "$")
+        return variables.get(name, match[0])
 
     return _REFERENCE.sub(replaced, text) if "$" in text else text

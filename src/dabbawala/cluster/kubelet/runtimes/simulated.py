@@ -24,7 +24,7 @@ from dabbawala.apimachinery import meta
 from dabbawala.cluster.kubelet import pod_spec
 
 PREFIX = "simulated.dabbawala.dev/"
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_PART = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MISSING_IMAGE = re.compile(r"(:non-?existent$|webserver:404$|^invalid\.)")
 JOB_SECONDS = 1.0
