@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from dabbawala.api import apps_v1, argoproj_v1alpha1
 from dabbawala.apimachinery import clock, meta
 from dabbawala.apimachinery.meta import Object
@@ -147,6 +149,19 @@ def test_going_back_within_the_rollback_window_skips_steps() -> None:
     update(show, 2)
     show.play()
     assert phase(show) == ("Healthy", "")
+
+
+@pytest.mark.parametrize("strategy", [canary({"setWeight": 20}), blue_green()])
+def test_a_change_of_the_seconds_that_a_pod_must_be_ready_reaches_the_set_that_is_there(strategy: Object) -> None:
+    show = healthy(rollout(strategy))
+    for seconds in (30, 10, 0):
+        show.edit(spec={**show.rollout["spec"], "minReadySeconds": seconds})
+        show.play()
+        (found,) = show.stage.all(apps_v1.REPLICA_SET)
+        assert found["spec"].get("minReadySeconds", 0) == seconds
+        assert phase(show) == ("Healthy", "")
+        assert not show.turn(), "written once"
+    assert show.stage.events == []
 
 
 def test_a_rollout_without_replicas_gets_the_number_that_an_autoscaler_reads() -> None:

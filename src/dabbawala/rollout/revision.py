@@ -12,6 +12,7 @@ from dabbawala.reconcile.plan import Create, Delete, Patch
 from dabbawala.rollout import identity, keys, progress, reasons, spec, state
 from dabbawala.rollout.draft import Draft
 from dabbawala.rollout.observed import Situation
+from dabbawala.rollout.sets import Set
 
 HISTORY_BYTES_MAX = 2000
 """Characters of the revision history annotation; the oldest are dropped beyond it."""
@@ -29,12 +30,16 @@ def adopt(draft: Draft) -> bool:
 
 
 def ensure(draft: Draft) -> bool:
-    """Make the set of the current template, at 0 pods, or number it; True when this pass has written something that
-    must be seen first."""
+    """Make the set of the current template, at 0 pods, or bring it up to date; True when this pass has written
+    something that must be seen first."""
     situation = draft.situation
     if situation.sets.new is None:
         return _create(draft)
-    return _renumber(draft) or _annotate_rollout(draft, situation.sets.new.revision)
+    return (
+        _renumber(draft)
+        or _follow_min_ready(draft, situation.sets.new)
+        or _annotate_rollout(draft, situation.sets.new.revision)
+    )
 
 
 def _create(draft: Draft) -> bool:
@@ -136,6 +141,17 @@ def _renumber(draft: Draft) -> bool:
     draft.event(reasons.NOT_COMPLETED, f"Rollout not completed, started update to revision {number} ({new.hash})")
     draft.annotate(new, **changes)
     draft.event(reasons.UPDATED, f"Rollout updated to revision {number}")
+    return True
+
+
+def _follow_min_ready(draft: Draft, new: Set) -> bool:
+    """`minReadySeconds` is no part of the template, so that a change of it reaches the set that is there."""
+    wanted = spec.min_ready_seconds(draft.situation.rollout)
+    if int((new.object.get("spec") or {}).get("minReadySeconds") or 0) == wanted:
+        return False
+    version = meta.resource_version(new.object)
+    body = {"spec": {"minReadySeconds": wanted or None}}
+    draft.act(Patch(apps_v1.REPLICA_SET, meta.key(new.object), body, resource_version=version))
     return True
 
 
