@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from dabbawala.cluster.sandbox import spec
+from dabbawala.cluster.sandbox import records, spec
 from dabbawala.cluster.sandbox.client import HolderClient, HolderGone, SandboxError
 
 
@@ -16,6 +16,7 @@ class PaperHolder(HolderClient):
     def __init__(self) -> None:
         super().__init__("/nowhere")
         self.pods: dict[str, spec.PodStatus] = {}
+        self._folders: dict[str, str] = {}
         self.lost: list[str] = []
         self.dying = 0
         self.stuck: set[str] = set()
@@ -33,6 +34,7 @@ class PaperHolder(HolderClient):
             raise SandboxError("AlreadyExists", f"pod {pod.uid} already has a sandbox")
         if any(other.alive and other.address == pod.address for other in self.pods.values()):
             raise SandboxError("AddressInUse", f"{pod.address} is the address of another pod")
+        self._folders[pod.uid] = pod.state_dir
         self.add(pod.uid, pod.address, alive=not self.dying)
         if self.dying:
             self.dying -= 1
@@ -59,6 +61,9 @@ class PaperHolder(HolderClient):
         return 1
 
     async def signal_container(self, uid: str, container: str, signum: int) -> None:
+        """It ends whatever the signal, and that is put on record, as a shim does."""
         pod = self.pods[uid]
         ended = [replace(run, state="exited", pid=0, finished_at=time.time()) for run in pod.containers]
         self.pods[uid] = replace(pod, containers=tuple(ended))
+        for run in ended:
+            records.note(f"{self._folders[uid]}/{run.name}-{run.attempt}.json", spec.to_json(run))

@@ -32,3 +32,13 @@ def test_a_set_that_could_not_be_written_leaves_the_old_one_and_nothing_else(tmp
         atomic.write(tmp_path, {"a": File(b"2", 0o644), "a/b": File(b"3", 0o644)})
     assert shown(tmp_path) == {"a": b"1"}
     assert len(sets(tmp_path)) == 1
+
+
+def test_names_that_could_not_be_linked_are_linked_the_next_time(tmp_path: Path) -> None:
+    atomic.write(tmp_path, {"a": File(b"1", 0o644)})
+    (tmp_path / "b").write_text("in the way")
+    with pytest.raises(OSError, match="exists"):
+        atomic.write(tmp_path, {"b": File(b"2", 0o644)})
+    (tmp_path / "b").unlink()
+    assert not atomic.write(tmp_path, {"b": File(b"2", 0o644)})
+    assert shown(tmp_path) == {"b": b"2"}

@@ -223,13 +223,10 @@ class Agent:
     async def _refresh_volumes(self) -> None:
         while True:
             await self.parts.clock.sleep(self._refresh_seconds)
-            for worker in list(self.workers.values()):
-                state = worker.state
-                if state.address and self.parts.volumes.is_live(state.pod):
-                    try:
-                        await self.parts.volumes.refresh(state.pod, self.parts.place(state.address))
-                    except Exception as failed:  # the pod keeps what it has
-                        log.info("volumes of pod %s not refreshed: %s", state.key, failed)
+            for key, worker in self.workers.items():
+                if worker.state.address and self.parts.volumes.is_live(worker.state.pod):
+                    worker.state.volumes_due = True
+                    self._queue.add(key)
 
 
 async def _sandboxes(parts: NodeParts, troubles: dict[str, str]) -> list[PodStatus]:

@@ -30,6 +30,7 @@ from dabbawala.cluster.kubelet.actions import (
 from dabbawala.cluster.kubelet.addresses import NoAddress
 from dabbawala.cluster.kubelet.environment import ConfigError
 from dabbawala.cluster.kubelet.hook_runs import HookRuns
+from dabbawala.cluster.kubelet.memory import KEPT_RUNS
 from dabbawala.cluster.kubelet.observed import HookState, ImageState, Stop, Volumes, Waiting
 from dabbawala.cluster.kubelet.pod_state import PodState
 from dabbawala.cluster.kubelet.runtimes.runtime import RuntimeFailure
@@ -175,6 +176,9 @@ class Carrier:
         self._memory.post_start[action.name] = HookState.NONE if hooked else HookState.DONE
         self._state.take_in(await self._parts.runtime.inspect(self._state.uid))
         self._note_start(item)
+        # The status and `logs --previous` need this run and the one before it.
+        files = self._parts.files
+        await asyncio.to_thread(files.remove_runs, self._state.uid, action.name, action.attempt - KEPT_RUNS + 1)
 
     def _note_start(self, item: Object) -> None:
         """The image id belongs to the run; the events tell of it."""
@@ -212,6 +216,7 @@ class Carrier:
         self._memory.sandbox = None
         self._memory.sandbox_failure = None
         self._parts.addresses.release(self._state.uid)
+        self._parts.volumes.tokens.forget(self._state.uid)
         await asyncio.to_thread(self._parts.files.remove_volumes, self._state.uid)
 
     async def _finish(self) -> None:
@@ -223,4 +228,5 @@ class Carrier:
                 )
         self._state.finished = True
         self._parts.addresses.release(self._state.uid)
+        self._parts.volumes.tokens.forget(self._state.uid)
         await asyncio.to_thread(self._parts.files.remove, self._state.uid)

@@ -43,6 +43,14 @@ class PodFiles:
         guarded = [one.resolve() for one in self.protected]
         return any(real.is_relative_to(one) or one.is_relative_to(real) for one in guarded)
 
+    def remove_runs(self, uid: str, container: str, before: int) -> None:
+        """Logs and records of the container's runs with a lower number."""
+        for folder, prefix in ((self.logs(uid, container), ""), (self.state(uid), f"{container}-")):
+            for entry in list(folder.glob(f"{prefix}[0-9]*.*")):
+                number = entry.name.removeprefix(prefix).partition(".")[0]
+                if number.isdecimal() and int(number) < before:
+                    entry.unlink(missing_ok=True)
+
     def remove_volumes(self, uid: str) -> None:
         """What volumes the pod has of its own. Links to persistent volumes go, the volumes stay."""
         shutil.rmtree(self.volumes(uid), ignore_errors=True)

@@ -16,13 +16,14 @@ from dabbawala.reconcile.plan import Record
 @dataclass(slots=True)
 class PodState:
     """`stale`: the runtime has news. `unpublished`: the API server was away when the status should be written.
-    `finished`: the pod is gone from here and from the API."""
+    `volumes_due`: its volumes are to be brought up to date. `finished`: the pod is gone from here and from the API."""
 
     pod: Object
     memory: Memory
     parts: NodeParts
     stale: bool = True
     unpublished: bool = False
+    volumes_due: bool = False
     finished: bool = False
 
     @property

@@ -48,7 +48,11 @@ class Tokens:
             found[request] = token.text
         return found
 
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._tokens
+
     def forget(self, uid: str) -> None:
+        """The pod needs none any more."""
         self._tokens.pop(uid, None)
 
     async def _request(self, pod: Mapping[str, Any], request: TokenRequest) -> _Token:

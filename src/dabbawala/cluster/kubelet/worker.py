@@ -6,6 +6,8 @@ once. Only what takes long (hooks, probes) runs beside it, and wakes it by the q
 
 from __future__ import annotations
 
+import logging
+
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.kubelet.actions import PublishStatus
 from dabbawala.cluster.kubelet.carrying import Carrier
@@ -18,6 +20,8 @@ from dabbawala.cluster.kubelet.pod_state import PodState
 from dabbawala.cluster.kubelet.watching import PodProbes
 from dabbawala.cluster.sandbox.spec import PodStatus
 from dabbawala.reconcile.cache import revision_of
+
+log = logging.getLogger("dabbawala.kubelet")
 
 MAX_ROUNDS = 50
 """Plans carried out in a row before other pods get their turn."""
@@ -63,6 +67,7 @@ class PodWorker:
             if state.memory.sandbox is not None:
                 state.take_in(await state.parts.runtime.inspect(state.uid))
         state.unpublished = False
+        await self._refresh_volumes()
         for _ in range(MAX_ROUNDS):
             self._probes.sync(state.pod, state.address)
             made = plan(state.pod, state.memory.observe(), state.parts.clock.now(), state.parts.settings)
@@ -76,3 +81,14 @@ class PodWorker:
                 wait = None if made.requeue_after is None else made.requeue_after.total_seconds()
                 return min(wait or PUBLISH_RETRY_SECONDS, PUBLISH_RETRY_SECONDS) if state.unpublished else wait
         return 0.0
+
+    async def _refresh_volumes(self) -> None:
+        """In the pod's own turn, so that nothing is written back after the pod's files have been removed."""
+        state = self.state
+        due, state.volumes_due = state.volumes_due, False
+        if not due or not state.address:
+            return
+        try:
+            await state.parts.volumes.refresh(state.pod, state.parts.place(state.address))
+        except Exception as failed:  # the pod keeps what it has
+            log.info("volumes of pod %s not refreshed: %s", state.key, failed)

@@ -20,17 +20,20 @@ _DATA = "..data"
 
 
 def write(folder: Path, files: Files) -> bool:
-    """Make the folder hold exactly these files. False when it did already."""
+    """Make the folder hold exactly these files. False when the set in force was this one already."""
     _check(files)
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)  # whatever the umask: containers read it as users of their own
     current = folder / _DATA
     if current.is_dir() and _same(current, files):
+        _link_names(folder, files)  # which may have failed after the set was put in force
         return False
     fresh = Path(tempfile.mkdtemp(prefix="..", dir=folder))
     try:
-        fresh.chmod(0o755)
         for path, file in files.items():
             _write_file(fresh / path, file)
+        for made in (fresh, *(path for path in fresh.rglob("*") if path.is_dir())):
+            made.chmod(0o755)
         link = folder / "..data_tmp"
         with contextlib.suppress(FileNotFoundError):
             link.unlink()
@@ -74,6 +77,8 @@ def _matches(path: Path, file: File) -> bool:
 def _write_file(path: Path, file: File) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(file.data)
+    with contextlib.suppress(OSError):  # where only one id is mapped, all files are of whoever the container runs as
+        os.chown(path, file.owner, file.group)
     path.chmod(file.mode & 0o777)
 
 
