@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 
 from dabbawala.api import apps_v1, argoproj_v1alpha1
+from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import clock, meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.reconcile.plan import Evict, Patch
 from dabbawala.rollout import identity, plan
+from dabbawala.rollout.controller import RolloutController
 from dabbawala.rollout.observed import Observed
+from dabbawala.rollout.reading import Snapshot
 from dabbawala.rollout.rehearsal import START, Rehearsal
 from tests.rollout.given import (
     analysis_template,
@@ -213,6 +217,20 @@ def test_a_rollout_takes_its_template_from_a_workload_and_scales_that_down() -> 
         )
         assert show.stage.all(apps_v1.DEPLOYMENT)[0]["spec"]["replicas"] == left
         assert "template" not in show.rollout["spec"], "what was resolved is never written back"
+
+
+@pytest.mark.parametrize("kind", [apps_v1.DEPLOYMENT, apps_v1.REPLICA_SET])
+def test_a_change_of_the_workload_that_a_rollout_refers_to_is_looked_at(kind: Kind) -> None:
+    watch = next(watch for watch in RolloutController().watches if watch.kind is kind)
+    snapshot, body = Snapshot(), referring("never")
+    body["spec"]["workloadRef"]["kind"] = kind.kind
+    other = deepcopy(body)
+    other["metadata"]["name"] = "other"
+    other["spec"]["workloadRef"]["name"] = "other"
+    snapshot.fill(argoproj_v1alpha1.ROLLOUT, [body, other])
+    assert list(watch.keys(deployment(), snapshot)) == [meta.key(body)]
+    body["spec"]["workloadRef"]["kind"] = "PodTemplate"
+    assert list(watch.keys(deployment(), snapshot)) == [], "another kind of that name"
 
 
 def test_a_missing_workload_is_said() -> None:

@@ -70,6 +70,12 @@ INVALID = [
      "dynamicStableScale cannot be used with scaleDownDelaySeconds"),
     (rollout(canary(trafficRouting={"nginx": {"stableIngress": "web"}})), "traffic router nginx is not supported"),
     (rollout(canary(trafficRouting={"plugins": {"x/y": {}}})), "traffic router plugins is not supported"),
+    (rollout(canary(trafficRouting={})), "trafficRouting names no router"),
+    (rollout(canary(trafficRouting={"managedRoutes": [{"name": "h"}]})), "trafficRouting names no router"),
+    (rollout(canary(trafficRouting={"nginx": None})), "trafficRouting names no router"),
+    (rollout(canary(trafficRouting={"istio": {}})), "Required value"),
+    (rollout(canary(), template={}, workloadRef={"kind": "PodTemplate", "name": "web"}),
+     'supported values: "Deployment", "ReplicaSet"'),
     (rollout(canary({"experiment": {"templates": []}})), "step experiment is not supported"),
     (rollout(canary({"setHeaderRoute": {"name": "h"}}, routed=True)), "step setHeaderRoute is not supported"),
     (rollout(canary({"plugin": {"name": "p"}})), "step plugin is not supported"),
@@ -83,6 +89,14 @@ INVALID = [
 def test_an_invalid_rollout_is_refused_with_its_reason(body: Object, message: str) -> None:
     told = [error.message for error in validation.validate(body)]
     assert any(message in text for text in told), told
+
+
+def test_a_route_without_a_router_is_refused_by_the_names_of_its_fields() -> None:
+    for routing, field in (({}, "istio"), ({"managedRoutes": []}, "istio"), ({"istio": {}}, "istio.virtualService")):
+        found = [error.field for error in validation.validate(rollout(canary(trafficRouting=routing)))]
+        assert f"spec.strategy.trafficRouting.{field}" in found
+    (other,) = validation.validate(rollout(canary(trafficRouting={"nginx": {}})))
+    assert other.field == "spec.strategy.trafficRouting.nginx", "one reason is enough"
 
 
 def test_the_condition_names_the_rollout_and_the_field() -> None:

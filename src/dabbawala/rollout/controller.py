@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from dabbawala.api import apps_v1, argoproj_v1alpha1, core_v1, discovery_v1, istio_networking_v1
+from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta, selectors
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object, ObjectKey
@@ -44,13 +45,13 @@ class RolloutController:
         self._clock = clock
         routed = (istio_networking_v1.VIRTUAL_SERVICE, istio_networking_v1.DESTINATION_RULE) if istio else ()
         self.watches = (
-            Watch(apps_v1.REPLICA_SET, controller_owner(ROLLOUT)),
+            Watch(apps_v1.REPLICA_SET, _made_or_referred),
             Watch(argoproj_v1alpha1.ANALYSIS_RUN, controller_owner(ROLLOUT)),
             Watch(core_v1.SERVICE, self._naming_service),
             Watch(discovery_v1.ENDPOINT_SLICE, self._naming_slice),
             Watch(argoproj_v1alpha1.ANALYSIS_TEMPLATE, _judged),
             Watch(argoproj_v1alpha1.CLUSTER_ANALYSIS_TEMPLATE, _judged),
-            Watch(apps_v1.DEPLOYMENT, _referring),
+            Watch(apps_v1.DEPLOYMENT, _deployed),
             Watch(core_v1.POD, _told_by_its_owner),
             *(Watch(kind, _routed) for kind in routed),
         )
@@ -210,13 +211,20 @@ def _judged(template: Object, caches: Caches) -> Iterable[ObjectKey]:
     return [meta.key(item) for item in _of_namespace(template, caches) if any(references.analyses(item))]
 
 
-def _referring(deployment: Object, caches: Caches) -> Iterable[ObjectKey]:
+def _made_or_referred(replica_set: Object, caches: Caches) -> Iterable[ObjectKey]:
+    """The Rollout that made the ReplicaSet; of one that no Rollout made, those that refer to it."""
+    made = list(controller_owner(ROLLOUT)(replica_set, caches))
+    return made or _referring(apps_v1.REPLICA_SET, replica_set, caches)
+
+
+def _deployed(deployment: Object, caches: Caches) -> Iterable[ObjectKey]:
     """Rollouts that refer to the Deployment; all of them when it is another Argo controller."""
     if ownership.is_argo(deployment):
         return [meta.key(item) for item in caches.list(ROLLOUT)]
-    name = meta.name(deployment)
-    return [
-        meta.key(item)
-        for item in _of_namespace(deployment, caches)
-        if ((item.get("spec") or {}).get("workloadRef") or {}).get("name") == name
-    ]
+    return _referring(apps_v1.DEPLOYMENT, deployment, caches)
+
+
+def _referring(kind: Kind, workload: Object, caches: Caches) -> list[ObjectKey]:
+    wanted = (kind.kind, meta.name(workload))
+    references = ((item, (item.get("spec") or {}).get("workloadRef") or {}) for item in _of_namespace(workload, caches))
+    return [meta.key(item) for item, found in references if (found.get("kind"), found.get("name")) == wanted]

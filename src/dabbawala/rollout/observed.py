@@ -58,9 +58,8 @@ def resolve(rollout: Object, world: Observed) -> Object:
     if world.workload is None or not (rollout.get("spec") or {}).get("workloadRef"):
         return rollout
     body = world.workload.get("spec") or {}
-    template = world.workload.get("template") or body.get("template") or {}
     selector = rollout["spec"].get("selector") or body.get("selector")
-    return {**rollout, "spec": {**rollout["spec"], "template": template, "selector": selector}}
+    return {**rollout, "spec": {**rollout["spec"], "template": body.get("template") or {}, "selector": selector}}
 
 
 def situate(rollout: Object, world: Observed, now: datetime) -> Situation:

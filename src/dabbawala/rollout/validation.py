@@ -1,7 +1,8 @@
 """What is wrong with a Rollout by itself, in Argo's words, which people and tests search for.
 
-What this controller does not carry yet (other routers, experiments, header and mirror routes, plugins) is refused
-here by name, so that nothing is half done. Source: Argo Rollouts, pkg/apis/rollouts/validation.
+What this controller does not carry yet (other routers, experiments, header and mirror routes, plugins, the template of
+a PodTemplate) is refused here by name, so that nothing is half done. Source: Argo Rollouts,
+pkg/apis/rollouts/validation.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MULTIPLE_STRATEGIES = "Multiple Strategies can not be listed"
 LIMIT_TOO_LARGE = "This rollout's revision history limit can not be smaller than the rollout's scale down limit"
 TEMPLATE_AND_REFERENCE = "template must be empty for workload reference rollout"
 REMEDY = "Correct the field, or create what it names; the controller looks again by itself"
-WORKLOAD_KINDS = ("Deployment", "ReplicaSet", "PodTemplate")
+WORKLOAD_KINDS = ("Deployment", "ReplicaSet")
 
 
 def validate(rollout: Object) -> list[FieldError]:

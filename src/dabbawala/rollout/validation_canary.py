@@ -26,6 +26,11 @@ DYNAMIC_NEEDS_ROUTING = "Canary dynamicStableScale can only be used with traffic
 DYNAMIC_WITH_DELAY = "Canary dynamicStableScale cannot be used with scaleDownDelaySeconds"
 MAX_WEIGHT_UNSUPPORTED = "Canary maxTrafficWeight in traffic routing only support in Nginx and Plugins"
 
+ROUTER_NEEDED = "trafficRouting names no router; name istio's VirtualService, or leave trafficRouting out"
+
+SETTINGS = ("managedRoutes", "maxTrafficWeight")
+"""Of trafficRouting, and of no router."""
+
 STEPS = ("setWeight", "pause", "setCanaryScale", "analysis")
 LATER_STEPS = ("experiment", "setHeaderRoute", "setMirrorRoute", "plugin")
 
@@ -77,12 +82,15 @@ def _router(rollout: Object, body: Object) -> Errors:
 
 
 def _supported_router(routing: Object) -> Errors:
-    settings = {"istio", "managedRoutes", "maxTrafficWeight"}
-    for name in sorted(name for name, value in routing.items() if value is not None and name not in settings):
+    others = routing.keys() - {"istio", *SETTINGS}
+    for name in sorted(name for name in others if routing[name] is not None):
         hint = "this controller routes through istio, or by pod counts without trafficRouting"
         yield status.forbidden(f"{PATH}.trafficRouting.{name}", f"traffic router {name} is not supported; {hint}")
-    if routing.get("istio") and not _virtual_services(routing["istio"]):
+    istio = routing.get("istio")
+    if istio is not None and not _virtual_services(istio):
         yield status.required(f"{PATH}.trafficRouting.istio.virtualService")
+    elif all(value is None or name in SETTINGS for name, value in routing.items()) and istio is None:
+        yield status.required(f"{PATH}.trafficRouting.istio", ROUTER_NEEDED)
 
 
 def _virtual_services(istio: Object) -> list[Object]:
