@@ -44,3 +44,17 @@ def test_a_cluster_template_of_the_same_name_is_another() -> None:
 def test_a_template_that_is_not_there_is_named() -> None:
     with pytest.raises(templates.Unusable, match="ClusterAnalysisTemplate 'b' not found"):
         names([ref("a")], template("a", ref("b", cluster=True)))
+
+
+def test_an_argument_given_without_a_value_leaves_the_one_declared() -> None:
+    declared = [{"name": "a", "value": "1"}, {"name": "b"}]
+    assert templates.merge(declared, [{"name": "a"}, {"name": "b", "value": "2"}]) == [
+        {"name": "a", "value": "1"},
+        {"name": "b", "value": "2"},
+    ]
+
+
+def test_an_argument_with_a_value_and_a_source_is_refused() -> None:
+    both = {"name": "a", "value": "1", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    with pytest.raises(templates.Unusable, match="arg 'a' has both Value and ValueFrom fields"):
+        templates.merge([both], [])

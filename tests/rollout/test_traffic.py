@@ -119,3 +119,11 @@ def test_weights_always_make_a_hundred(weights: list[int]) -> None:
         shares = [item["weight"] for item in body["spec"]["http"][0]["route"]]
         assert sum(shares) == 100
         assert min(shares) >= 0
+
+
+def test_a_subset_that_is_to_be_left_alone_cannot_share_a_steered_route() -> None:
+    who = Sides("", "", "canary", "stable", frozenset({"debug"}))
+    shared = route(to("web", 90, subset="stable"), to("web", 10, subset="debug"))
+    with pytest.raises(Unroutable, match="route http leads to subset 'debug' of additionalSubsetNames, too"):
+        traffic.check(shared, ALL, who)
+    traffic.check(route(to("web", 100, subset="stable")), ALL, who)

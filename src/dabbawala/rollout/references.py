@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from dabbawala.api import apps_v1
 from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import FieldError
@@ -26,6 +27,9 @@ def _workload(situation: Situation) -> Errors:
     reference = situation.rollout["spec"].get("workloadRef")
     if not reference:
         return
+    version = str(reference.get("apiVersion") or apps_v1.DEPLOYMENT.api_version)
+    if version.partition("/")[0] != apps_v1.DEPLOYMENT.group:
+        yield status.not_supported("spec.workloadRef.apiVersion", version, (apps_v1.DEPLOYMENT.api_version,))
     if situation.world.workload is None:
         text = f'{str(reference.get("kind", "")).lower()}s "{reference.get("name")}" not found'
         yield status.invalid("spec.workloadRef.name", reference.get("name"), text)
@@ -57,9 +61,13 @@ def _service(rollout: Object, service: Object, path: str) -> Errors:
 
 
 def _routes(situation: Situation) -> Errors:
-    path = "spec.strategy.canary.trafficRouting.istio.virtualService"
-    if spec.routing(situation.rollout) is None:
+    routing = spec.routing(situation.rollout)
+    if routing is None:
         return
+    path, istio = "spec.strategy.canary.trafficRouting.istio.virtualService", routing.get("istio") or {}
+    if istio.get("virtualService") and istio.get("virtualServices"):
+        text = "either VirtualService or VirtualServices must be configured, and not both"
+        yield status.invalid(path, istio["virtualService"].get("name"), text)
     for reference in traffic.references(situation.rollout):
         found = situation.world.virtual_services.get(reference.key)
         if found is None:

@@ -33,12 +33,13 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """How to tell the sides' destinations: by Service, by subset, or both."""
+    """How to tell the sides' destinations: by Service, by subset, or both. `others` are subsets that are neither's."""
 
     canary_service: str
     stable_service: str
     canary_subset: str
     stable_subset: str
+    others: frozenset[str] = frozenset()
 
     def side(self, destination: Object) -> str:
         """`canary`, `stable`, or empty for neither."""
@@ -93,6 +94,7 @@ def sides(rollout: Object) -> Sides:
         str(body.get("stableService") or ""),
         str(rule.get("canarySubsetName") or ""),
         str(rule.get("stableSubsetName") or ""),
+        frozenset(rule.get("additionalSubsetNames") or ()),
     )
 
 
@@ -187,13 +189,18 @@ def _has_match(route: Object, wanted: Object) -> bool:
 
 
 def check(virtual_service: Object, reference: Reference, who: Sides) -> None:
-    """Raises Unroutable when a steered route has no destination for the stable side."""
+    """Raises Unroutable when a steered route has no destination for the stable side, or one that must stay, for which
+    two weights that make 100 leave no room."""
     for protocol, route in _steered(virtual_service, reference):
-        present = {who.side(item.get("destination") or {}) for item in route.get("route") or ()}
-        if "stable" not in present:
+        label = route.get("name") or protocol
+        destinations = [item.get("destination") or {} for item in route.get("route") or ()]
+        if "stable" not in map(who.side, destinations):
             wanted = who.stable_subset or who.stable_service
-            label = route.get("name") or protocol
             raise Unroutable(f"Stable Service or subset '{wanted}' not found in route {label}")
+        kept = next((item["subset"] for item in destinations if item.get("subset") in who.others), None)
+        if kept is not None:
+            text = "a steered route is divided between canary and stable only; give the subset a route of its own"
+            raise Unroutable(f"route {label} leads to subset '{kept}' of additionalSubsetNames, too: {text}")
 
 
 def subset_hash(rule: Object, subset: str) -> str:

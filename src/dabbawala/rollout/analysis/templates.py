@@ -75,6 +75,8 @@ def merge(declared: Iterable[Object], given: Iterable[Object]) -> list[Object]:
     merged: dict[str, Object] = {}
     for item in declared:
         name = str(item.get("name"))
+        if item.get("value") is not None and item.get("valueFrom"):
+            raise Unusable(f"arg '{name}' has both Value and ValueFrom fields")
         other = merged.setdefault(name, dict(item))
         if _value(other) is not None and _value(item) is not None and _value(other) != _value(item):
             shown = f"'{other.get('value')}', '{item.get('value')}'"
@@ -82,7 +84,9 @@ def merge(declared: Iterable[Object], given: Iterable[Object]) -> list[Object]:
         if _value(other) is None:
             merged[name] = dict(item)
     for item in given:
-        merged[str(item.get("name"))] = dict(item)
+        name = str(item.get("name"))
+        if _value(item) is not None or name not in merged:
+            merged[name] = dict(item)
     missing = [name for name, item in merged.items() if _value(item) is None]
     if missing:
         raise Unusable(f"args.{missing[0]} was not resolved")
