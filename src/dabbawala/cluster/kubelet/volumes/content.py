@@ -22,8 +22,12 @@ class VolumeError(Exception):
 
 
 class File(NamedTuple):
+    """`owner` and `group` are ids, -1 for the node agent's own."""
+
     data: bytes
     mode: int
+    owner: int = -1
+    group: int = -1
 
 
 Files = dict[str, File]
