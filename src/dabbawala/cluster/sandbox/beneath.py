@@ -129,7 +129,9 @@ def _step(parent: int, name: str, make: Make | None, *, last: bool) -> int:
     if last and make.file:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(name, flags, 0o644, dir_fd=parent))
+            made = os.open(name, flags, 0o600, dir_fd=parent)
+            os.fchmod(made, 0o644)
+            os.close(made)
         return os.open(name, _STEP, dir_fd=parent)
     try:
         os.mkdir(name, 0o700, dir_fd=parent)

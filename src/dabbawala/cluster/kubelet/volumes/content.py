@@ -1,6 +1,6 @@
 """The files of a volume that is made from API objects: configMap, secret, downwardAPI, projected. Pure.
 
-Source: pkg/volume/{configmap,secret,downwardapi,projected} collectData.
+Source: pkg/volume/{configmap,secret,downwardapi,projected} collectData, pkg/volume/volume_linux.go.
 """
 
 from __future__ import annotations
@@ -74,7 +74,27 @@ def files(pod: Mapping[str, Any], volume: Object, materials: Materials) -> Files
     found: Files = {}
     for projection in _projections(volume):
         found.update(_project(pod, projection, mode, materials))
-    return found
+    group = pod_spec.security_context(pod).get("fsGroup")
+    if group is None:
+        return found
+    return {path: file._replace(mode=file.mode | 0o440, group=int(group)) for path, file in found.items()}
+
+
+def _only_user(pod: Mapping[str, Any]) -> int | None:
+    """The user that all containers run as, if each says so and it is the same. Source: pkg/volume/util FsUserFrom."""
+    default = pod_spec.security_context(pod).get("runAsUser")
+    users = set()
+    for item in pod_spec.all_containers(pod):
+        own = (item.get("securityContext") or {}).get("runAsUser")
+        users.add(default if own is None else own)
+    return users.pop() if len(users) == 1 else None
+
+
+def _token_file(pod: Mapping[str, Any], token: bytes, mode: int) -> File:
+    """Closed to all but the user, or with fsGroup the group, that needs it; open where the pod does not say who."""
+    user = _only_user(pod)
+    closed = user is not None or pod_spec.security_context(pod).get("fsGroup") is not None
+    return File(token, 0o600 if closed else mode, -1 if user is None else int(user))
 
 
 def _projections(volume: Object) -> list[Object]:
@@ -108,7 +128,7 @@ def _project(pod: Mapping[str, Any], projection: Object, mode: int, materials: M
         return _downward_files(pod, projection["downwardAPI"], mode, materials.place)
     if projection.get("serviceAccountToken") is not None:
         source = projection["serviceAccountToken"]
-        return {source["path"]: File(materials.tokens[_token(source)], 0o600)}
+        return {source["path"]: _token_file(pod, materials.tokens[_token(source)], mode)}
     raise VolumeError(f"a projected source of kind {', '.join(projection)} is not supported here")
 
 
