@@ -49,6 +49,8 @@ INVALID = [
      "This rollout uses the same service for the active and preview services"),
     (rollout({"blueGreen": {"previewService": "a"}}), "Rollout has missing field"),
     (rollout(blue_green(scaleDownDelayRevisionLimit=11)), "revision history limit can not be smaller"),
+    (rollout(blue_green(maxUnavailable="a few")), "a valid percent string must be"),
+    (rollout(blue_green(maxUnavailable=-1)), "must be greater than or equal to 0"),
     (rollout(blue_green(antiAffinity={})), "AntiAffinity must have exactly one strategy listed"),
     (rollout(blue_green(antiAffinity={"preferredDuringSchedulingIgnoredDuringExecution": {"weight": 0}})),
      "AntiAffinity weight must be between 1-100"),

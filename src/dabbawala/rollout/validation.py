@@ -135,6 +135,8 @@ def _blue_green(rollout: Object, body: Object) -> Errors:
         yield status.invalid("spec.strategy.scaleDownDelayRevisionLimit", limit, LIMIT_TOO_LARGE)
     for field in ("previewReplicaCount", "autoPromotionSeconds", "scaleDownDelaySeconds", "abortScaleDownDelaySeconds"):
         yield from field_checks.at_least(body.get(field), 0, f"{path}.{field}")
+    if not str(body.get("maxUnavailable")).isdecimal():  # a bare "25" is a percentage to Argo
+        yield from field_checks.int_or_percent(body.get("maxUnavailable"), f"{path}.maxUnavailable")
     yield from anti_affinity(body)
 
 
