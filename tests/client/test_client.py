@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
@@ -10,8 +13,11 @@ from dabbawala.api import core_v1
 from dabbawala.api.kinds import KINDS
 from dabbawala.apimachinery.clock import VirtualClock
 from dabbawala.apimachinery.status import Expired, NotFound, ServiceUnavailable, StatusError
+from dabbawala.client import client as api
 from dabbawala.client.client import PAGE_SIZE, Client
 from dabbawala.client.dialer import ServiceAddress, service_of
+from dabbawala.client.http import HTTPTransport, kept_alive
+from dabbawala.client.kubeconfig import Connection
 from dabbawala.client.transport import Response
 from dabbawala.cluster.apiserver.app import APIServer
 
@@ -23,6 +29,7 @@ class Canned:
         self._status = status
         self._chunks = chunks
         self.asked: list[tuple[str, str]] = []
+        self.queries: list[dict[str, str]] = []
 
     async def request(
         self,
@@ -34,6 +41,7 @@ class Canned:
         body: bytes = b"",
     ) -> Response:
         self.asked.append((method, path))
+        self.queries.append(dict(query))
         return Response(self._status, {}, self._stream())
 
     async def _stream(self) -> AsyncIterator[bytes]:
@@ -96,3 +104,47 @@ async def test_every_failure_is_a_status_error(code: int, body: bytes, error: ty
 )
 def test_only_names_of_services_mean_services(host: str, found: ServiceAddress | None) -> None:
     assert service_of(host) == found
+
+
+async def test_a_watch_asks_for_its_end_after_five_to_ten_minutes_chosen_at_random() -> None:
+    server = Canned(200)
+    client = Client(server, dice=random.Random(7)).writing_as("me")
+    for _ in range(200):
+        async for _ in client.watch(core_v1.POD):
+            pytest.fail("there are no events")
+    asked = sorted(int(query["timeoutSeconds"]) for query in server.queries)
+    assert asked[0] in range(300, 310)
+    assert asked[-1] in range(590, 600)
+
+
+async def silent_server(answer: bytes) -> asyncio.Server:
+    """Answers so much, and then never again."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await reader.read()
+        writer.close()
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"])
+async def test_a_server_that_falls_silent_is_given_up(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "CALL_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(api, "SILENCE_SECONDS_MAX", 0.05)
+    async with await silent_server(answer) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = Client(HTTPTransport(Connection(server=f"http://127.0.0.1:{port}")))
+        with pytest.raises(ServiceUnavailable, match=r"nothing from the API server within 0\.05 s"):
+            await client.get(core_v1.POD, "a", "default")
+        with pytest.raises(ServiceUnavailable, match=r"watch.*: nothing from the API server within 0\.05 s"):
+            async for _ in client.watch(core_v1.POD):
+                pytest.fail("there are no events")
+        await client.close()
+
+
+def test_connections_are_kept_alive_by_the_kernel() -> None:
+    with kept_alive((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))) as made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30

@@ -1,12 +1,16 @@
 """The API client: ordinary calls on any Kubernetes, over whatever transport it is given.
 
 Objects are plain JSON both ways. Every failure is a `StatusError`: the server's own Status, or `ServiceUnavailable`
-when there was no answer. Nothing is retried here; whoever retries knows why.
+when there was no answer. Nothing is retried here; whoever retries knows why. A server that vanished without a word
+looks like one that has nothing to say, so that every wait has an end.
 """
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +26,15 @@ Query = list[tuple[str, str]]
 JSON_HEADERS = {"accept": "application/json"}
 PAGE_SIZE = 500
 LINE_BYTES_MAX = 16 * 1024 * 1024
+CALL_SECONDS_MAX = 90.0
+"""For one call with one answer, of which servers give up themselves after 60 s."""
+
+SILENCE_SECONDS_MAX = 150.0
+"""A watch is over when nothing came for so long: bookmarks come about every minute, whatever happens."""
+
+WATCH_SECONDS_MIN = 300
+"""A watch asks to be ended after once to twice this time, at random, so that not all clients come back at once.
+Source: client-go's minWatchTimeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +56,16 @@ class WatchEvent:
 
 class Client:
     """`field_manager` is the name that owns the fields this client writes; without one the server takes the name of
-    the program."""
+    the program. `dice` spread what must not happen to all clients at once."""
 
-    def __init__(self, transport: Transport, *, field_manager: str = "") -> None:
+    def __init__(self, transport: Transport, *, field_manager: str = "", dice: random.Random | None = None) -> None:
         self.transport = transport
         self._manager = field_manager
+        self._dice = dice or random.Random()
 
     def writing_as(self, field_manager: str) -> Client:
         """The same client, whose writes belong to that field manager."""
-        return Client(self.transport, field_manager=field_manager)
+        return Client(self.transport, field_manager=field_manager, dice=self._dice)
 
     async def close(self) -> None:
         await self.transport.close()
@@ -81,8 +95,10 @@ class Client:
         if body is not None:
             headers["content-type"] = content_type
             payload = orjson.dumps(body)
-        response = await self.raw(method, path, query=query, body=payload, headers=headers)
-        answer: Object = orjson.loads(await response.read())
+        async with _within(CALL_SECONDS_MAX, f"{method} {path}"):
+            response = await self.raw(method, path, query=query, body=payload, headers=headers)
+            received = await response.read()
+        answer: Object = orjson.loads(received)
         return answer
 
     async def get(self, kind: Kind, name: str, namespace: str = "", *, subresource: str = "") -> Object:
@@ -115,17 +131,21 @@ class Client:
         label_selector: str = "",
         field_selector: str = "",
     ) -> AsyncIterator[WatchEvent]:
-        """Events and bookmarks until the server ends it. Raises StatusError (Expired for a forgotten version)."""
+        """Events and bookmarks until the server ends it, as it is asked to after some minutes. Raises StatusError
+        (Expired for a forgotten version, ServiceUnavailable for a server that has fallen silent)."""
         query = _present(
             watch="true",
             resourceVersion=resource_version,
             allowWatchBookmarks="true",
+            timeoutSeconds=str(int(WATCH_SECONDS_MIN * (1 + self._dice.random()))),
             sendInitialEvents="true" if send_initial_events else "",
             resourceVersionMatch="NotOlderThan" if send_initial_events else "",
             labelSelector=label_selector,
             fieldSelector=field_selector,
         )
-        response = await self.raw("GET", kind.path(namespace or ""), query=query)
+        path = kind.path(namespace or "")
+        async with _within(SILENCE_SECONDS_MAX, f"watch of {path}"):
+            response = await self.raw("GET", path, query=query)
         try:
             async for line in _lines(response):
                 event = orjson.loads(line)
@@ -210,10 +230,25 @@ def _error(code: int, body: bytes) -> status.StatusError:
     return status.from_status({"code": code, **found} if found.get("kind") == "Status" else {**found, "code": code})
 
 
+@asynccontextmanager
+async def _within(seconds: float, what: str) -> AsyncIterator[None]:
+    """Raises ServiceUnavailable when the time is over."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise status.ServiceUnavailable(f"{what}: nothing from the API server within {seconds:g} s") from None
+
+
 async def _lines(response: Response) -> AsyncIterator[bytes]:
-    """Whole lines of a stream. Raises ServiceUnavailable for a line that has no end in sight."""
+    """Whole lines of a stream. Raises ServiceUnavailable for a line that has no end in sight, and for silence."""
     rest = b""
-    async for chunk in response.body:
+    chunks = aiter(response.body)
+    while True:
+        async with _within(SILENCE_SECONDS_MAX, "watch"):
+            chunk = await anext(chunks, None)
+        if chunk is None:
+            return
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             if line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket as sockets
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -16,6 +17,8 @@ from dabbawala.client.transport import Response
 
 CONNECT_SECONDS_MAX = 10.0
 CONNECTIONS_MAX = 256
+KEEPALIVE_IDLE_SECONDS, KEEPALIVE_PROBE_SECONDS, KEEPALIVE_PROBES = 30, 10, 3
+"""The kernel asks a silent peer whether it is there, and ends the connection when it is not: within a minute."""
 
 
 def tls(connection: Connection) -> ssl.SSLContext:
@@ -89,7 +92,22 @@ def _connector(connection: Connection) -> aiohttp.BaseConnector:
     if connection.socket is not None:
         return aiohttp.UnixConnector(str(connection.socket), limit=CONNECTIONS_MAX)
     secure: ssl.SSLContext | bool = tls(connection) if connection.server.startswith("https") else True
-    return aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=secure)
+    return aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=secure, socket_factory=kept_alive)
+
+
+def kept_alive(address: aiohttp.AddrInfoType) -> sockets.socket:
+    """A socket that notices a peer which went without a word."""
+    family, kind, protocol, _, _ = address
+    made = sockets.socket(family, kind, protocol)
+    made.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
+        ("TCP_KEEPINTVL", KEEPALIVE_PROBE_SECONDS),
+        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+    ):
+        if hasattr(sockets, option):  # a system without it asks at its own times
+            made.setsockopt(sockets.IPPROTO_TCP, getattr(sockets, option), value)
+    return made
 
 
 async def _chunks(answer: aiohttp.ClientResponse, connection: Connection) -> AsyncIterator[bytes]:
