@@ -128,7 +128,7 @@ async def test_pods_that_wait_for_volumes_keep_nobody_else_from_being_bound(clus
 
 
 async def test_only_so_many_pods_wait_for_volumes_at_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(volume_waits, "VOLUME_WAITS", 1)
+    monkeypatch.setattr(volume_waits, "VOLUME_WAITS_MAX", 1)
     monkeypatch.setattr(volume_waits, "LOOK_SECONDS", 0.2)
     await slow_storage(cluster)
     await pod_with_claim(cluster, "first", "slow")

@@ -21,16 +21,16 @@ from dabbawala.cluster.scheduler.plan import Decision
 from dabbawala.cluster.scheduler.volumes import Volumes, volumes_of
 from dabbawala.reconcile.cache import Caches
 
-VOLUME_WAITS = 1024
+VOLUME_WAITS_MAX = 1024
 """Pods that wait for their volumes at once; more than that are tried again later."""
 
-VOLUME_TIMEOUT = 600.0
+VOLUME_SECONDS_MAX = 600.0
 """Seconds to wait for a pod's volumes to be bound to the node that was chosen for it."""
 
 LOOK_SECONDS = 5.0
 """How often a waiting pod is judged again when nothing is heard of its claims."""
 
-TOO_MANY = f"{VOLUME_WAITS} pods are waiting for their volumes already; this one is tried again when fewer do."
+TOO_MANY = f"{VOLUME_WAITS_MAX} pods are waiting for their volumes already; this one is tried again when fewer do."
 
 
 class VolumeWaits:
@@ -46,7 +46,7 @@ class VolumeWaits:
 
     def enter(self) -> bool:
         """Take a place among those who wait; False when there is none left."""
-        if self._entered >= VOLUME_WAITS:
+        if self._entered >= VOLUME_WAITS_MAX:
             return False
         self._entered += 1
         return True
@@ -80,12 +80,14 @@ class VolumeWaits:
             self._forget(keys, news)
 
     async def _all_bound(self, decision: Decision, claims: tuple[str, ...], node: Object, news: asyncio.Event) -> None:
-        end = self._clock.monotonic() + VOLUME_TIMEOUT
+        end = self._clock.monotonic() + VOLUME_SECONDS_MAX
         while self._judge(decision, claims, node).unbound:
             left = end - self._clock.monotonic()
             if left <= 0:
                 names = ", ".join(claims)
-                raise Timeout(f"volumes {names} were not bound for node {decision.node} within {VOLUME_TIMEOUT:.0f} s")
+                raise Timeout(
+                    f"volumes {names} were not bound for node {decision.node} within {VOLUME_SECONDS_MAX:.0f} s"
+                )
             news.clear()
             await self._rest(news, min(left, LOOK_SECONDS))
 
