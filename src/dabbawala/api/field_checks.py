@@ -67,13 +67,13 @@ def port(value: object, path: str) -> Errors:
         yield status.invalid(path, value, message)
 
 
-def unique(values: Iterable[tuple[str, object]]) -> Errors:
-    """(path, value) pairs of which no two values may be equal."""
-    seen: list[object] = []
+def unique(values: Iterable[tuple[str, str | None]]) -> Errors:
+    """(path, name) pairs of which no two names may be equal."""
+    seen: set[str | None] = set()
     for path, value in values:
         if value in seen:
             yield status.duplicate(path, value)
-        seen.append(value)
+        seen.add(value)
 
 
 def int_or_percent(value: int | str | None, path: str) -> Errors:

@@ -59,10 +59,11 @@ def _retained(original: Mapping[str, Any], patch: Mapping[str, Any]) -> Object:
         return dict(original)
     if not isinstance(keep, list):
         raise BadRequest(f"{_RETAIN} must be a list of field names, got {keep!r}")
-    stray = [key for key, value in patch.items() if not key.startswith("$") and value is not None and key not in keep]
+    kept = {key for key in keep if isinstance(key, str)}
+    stray = [key for key, value in patch.items() if not key.startswith("$") and value is not None and key not in kept]
     if stray:
         raise BadRequest(f"{_RETAIN} {keep} does not list the field {stray[0]!r} that the patch sets")
-    return {key: value for key, value in original.items() if key in keep}
+    return {key: value for key, value in original.items() if key in kept}
 
 
 def _merge_field(result: Object, key: str, value: Any, schema: Schema | None) -> None:
@@ -110,7 +111,8 @@ def _delete_scalars(result: Object, key: str, values: Any) -> None:
     if not isinstance(values, list):
         raise BadRequest(f"{_DELETE_FROM}{key} must be a list, got {values!r}")
     if isinstance(before, list):
-        result[key] = [item for item in before if item not in values]
+        gone = set(map(_scalar, values))
+        result[key] = [item for item in before if _scalar(item) not in gone]
 
 
 def _merge_list(original: Items, patch: Items, field: Schema) -> Items:
@@ -171,7 +173,7 @@ def _set_order(result: Object, key: str, lists: tuple[Any, Any, Any], schema: Sc
     if field is None or "merge" not in field.patch_strategy or not isinstance(merged, list):
         return
     reader = _key_reader(field) if any(isinstance(item, dict) for item in (*merged, *order)) else _scalar
-    wanted = [reader(item) for item in order]
+    wanted = {reader(item) for item in order}
     for item in patched or ():
         special = isinstance(item, dict) and item.get(_PATCH) is not None
         if not special and reader(item) not in wanted:

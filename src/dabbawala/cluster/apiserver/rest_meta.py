@@ -101,7 +101,8 @@ def check_finalizers(new: Object, old: Object) -> list[status.FieldError]:
     """An object that is being deleted takes no new finalizers."""
     if not meta.is_deleting(old):
         return []
-    added = [item for item in meta.finalizers(new) if item not in meta.finalizers(old)]
+    held = set(meta.finalizers(old))
+    added = [item for item in meta.finalizers(new) if item not in held]
     if not added:
         return []
     message = f"no new finalizers can be added if the object is being deleted, found new finalizers {added}"
