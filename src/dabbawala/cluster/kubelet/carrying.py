@@ -118,6 +118,8 @@ class Carrier:
             state = parts.files.state(uid)
             state.mkdir(parents=True, exist_ok=True)
             wanted = launch.sandbox(self._state.pod, parts.identity.name, parts.addresses.take(uid), str(state))
+            # Until it is confirmed it may be there or not, whatever goes wrong: it is removed before the pod goes.
+            self._memory.sandbox_failure = Waiting("FailedCreatePodSandBox", "not confirmed yet", parts.clock.now())
             await self._make(wanted)
             self._memory.sandbox_failure = None
         except (RuntimeFailure, ConfigError, NoAddress, OSError) as failed:
@@ -196,6 +198,7 @@ class Carrier:
         self._state.record("Normal", "Started", f"Started container {item['name']}")
 
     async def _signal(self, action: Signal) -> None:
+        await self._hooks.end(action.name)
         now = self._parts.clock.now()
         number = stopping.signal_number(action.signal) or signal.SIGTERM
         stop = self._memory.stops[action.name]

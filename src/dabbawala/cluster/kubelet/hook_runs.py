@@ -17,7 +17,7 @@ class HookRuns:
 
     def __init__(self, state: PodState) -> None:
         self._state = state
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
 
     def begin(self, action: RunHook) -> None:
         item = pod_spec.container(self._state.pod, action.name)
@@ -25,8 +25,15 @@ class HookRuns:
             return
         self._mark(action, HookState.RUNNING)
         task = asyncio.create_task(self._run(action, item), name=f"{action.hook} of {action.name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = action.name
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+    async def end(self, name: str) -> None:
+        """The container is being signalled: what its hooks are still at has taken too long."""
+        late = [task for task, container in self._tasks.items() if container == name]
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     def close(self) -> None:
         for task in self._tasks:

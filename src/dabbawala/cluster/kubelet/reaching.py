@@ -40,8 +40,8 @@ def reach(parts: NodeParts, uid: str, container: str, address: str) -> Reach:
 
 async def run_command(parts: NodeParts, uid: str, container: str, argv: list[str]) -> tuple[int, bytes]:
     """Run a command in a container to its end: exit code and output, both streams together, the rest dropped. Raises
-    RuntimeFailure when it could not be asked for, or when the sandbox ended first."""
-    session = await parts.runtime.exec(uid, container, ExecSpec(tuple(argv)))
+    RuntimeFailure when it could not be asked for, or when the sandbox ended first. Cancelling kills the command."""
+    session = await parts.runtime.exec(uid, container, ExecSpec(tuple(argv), ends_with_client=True))
     try:
         collected = bytearray()
         async for _, data in session.output():

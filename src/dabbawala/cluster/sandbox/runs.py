@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ class Execution:
 class Runs:
     """By container name, oldest first; a name in here has at least one run."""
 
-    def __init__(self, pod: spec.PodSpec, groups: limits.ControlGroups) -> None:
+    def __init__(self, events: loop.Loop, pod: spec.PodSpec, groups: limits.ControlGroups) -> None:
+        self._loop = events
         self._pod = pod
         self._groups = groups
         self._runs: dict[str, list[containers.Container]] = {}
@@ -48,8 +50,17 @@ class Runs:
         runs.append(run)
         del runs[:-_KEPT_RUNS]
 
-    def executed(self, pid: int, container: str, request: loop.Request) -> None:
+    def executed(self, pid: int, container: str, request: loop.Request, *, ends_with_client: bool) -> None:
         self._executions[pid] = Execution(container, request)
+        if ends_with_client:
+            self._loop.watch(request.connection.fileno(), lambda: self._end_execution(pid, request))
+
+    def _end_execution(self, pid: int, request: loop.Request) -> None:
+        """Nobody waits any more. Not reaped yet, so the number is still its own; it may not lead its group yet."""
+        self._loop.forget(request.connection.fileno())
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError):
+                kill(pid, signal.SIGKILL)
 
     def _latest(self, name: str) -> containers.Container:
         if name not in self._runs:
@@ -86,6 +97,7 @@ class Runs:
         execution = self._executions.pop(pid, None)
         if execution is not None:
             code, signum = init.describe(status)
+            self._loop.forget(execution.request.connection.fileno())
             execution.request.finish({"exit_code": code, "signal": signum})
             return
         for runs in self._runs.values():

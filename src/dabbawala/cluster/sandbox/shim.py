@@ -49,12 +49,12 @@ class Shim:
         self.pod = pod
         self._around = around
         self._one_id = idmap.knows_one_id()
-        self._runs = runs.Runs(pod, around.groups)
         self._own_pid_namespace = -1
         self._pause = 0
         self._stopping: loop.Request | None = None
         self._sampling = False
         self._loop = loop.Loop(self._reap)
+        self._runs = runs.Runs(self._loop, pod, around.groups)
         self._operations: loop.Operations = {
             "start": self._start,
             "exec": self._exec,
@@ -133,9 +133,10 @@ class Shim:
 
     def _exec(self, request: loop.Request) -> None:
         run = self._runs.running(request.message["container"])
-        command = inside.Inside(run, spec.exec_from(request.message["exec"]), self._one_id, request)
+        wanted = spec.exec_from(request.message["exec"])
+        command = inside.Inside(run, wanted, self._one_id, request)
         pid = self._fork_into(run.namespaces[kernel.CLONE_NEWPID], command.enter, command.descriptors())
-        self._runs.executed(pid, run.spec.name, request)
+        self._runs.executed(pid, run.spec.name, request, ends_with_client=wanted.ends_with_client)
 
     def _socket(self, request: loop.Request) -> None:
         """A socket belongs to the network in which it was made: the client connects it from wherever it is."""

@@ -92,7 +92,10 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class ExecSpec:
-    """A further command in a running container; it sees that container's files, processes and network."""
+    """A further command in a running container; it sees that container's files, processes and network.
+
+    With `ends_with_client` it is killed, and with it its process group, when whoever asked for it hangs up.
+    """
 
     argv: tuple[str, ...]
     env: dict[str, str] = field(default_factory=dict)
@@ -101,6 +104,7 @@ class ExecSpec:
     stdin: bool = False
     columns: int = 80
     rows: int = 24
+    ends_with_client: bool = False
 
 
 @dataclass(frozen=True, slots=True)
