@@ -15,6 +15,7 @@ from dabbawala.api import core_v1
 from dabbawala.api.kinds import KINDS
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver.app import APIServer
+from dabbawala.cluster.kubelet import worker
 from dabbawala.cluster.kubelet.agent import Agent
 from dabbawala.cluster.kubelet.pod_files import PodFiles
 from dabbawala.cluster.kubelet.tokens import _Token
@@ -103,6 +104,28 @@ async def test_tokens_are_forgotten_when_the_pod_has_ended(
     await eventually(lambda: uid not in tokens)
 
 
+async def test_volumes_that_cannot_be_brought_up_to_date_hold_up_nobody(
+    world: NodeWorld, holder: PaperHolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.client.create(core_v1.CONFIG_MAP, {"metadata": {"name": "live"}, "data": {"a": "one"}}, "default")
+    uid = (await world.run("web", volumes=[{"name": "live", "configMap": {"name": "live"}}]))["metadata"]["uid"]
+    await world.ready("web")
+    agent, begun = agent_of(world), asyncio.Event()
+    read = agent.parts.sources.read
+
+    async def never(namespace: str, references: Any, *, services: bool = False) -> Any:
+        if services:
+            return await read(namespace, references, services=True)
+        begun.set()
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(agent.parts.sources, "read", never)
+    monkeypatch.setattr(worker, "REFRESH_SECONDS_MAX", 0.1)
+    await begun.wait()
+    await holder.signal_container(uid, "main", 9)
+    await world.until("web", lambda pod: runs(pod) == 1)
+
+
 async def test_nothing_is_written_back_after_a_pods_files_are_gone(
     world: NodeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +145,7 @@ async def test_nothing_is_written_back_after_a_pods_files_are_gone(
         return found
 
     monkeypatch.setattr(agent.parts.sources, "read", slowly)
+    monkeypatch.setattr(worker, "REFRESH_SECONDS_MAX", 60.0)
     await begun.wait()
     await world.client.delete(core_v1.POD, "first", "default", grace_period_seconds=0)
     await world.run("second")

@@ -6,6 +6,7 @@ once. Only what takes long (hooks, probes) runs beside it, and wakes it by the q
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from dabbawala.apimachinery.meta import Object
@@ -27,6 +28,10 @@ MAX_ROUNDS = 50
 """Plans carried out in a row before other pods get their turn."""
 
 PUBLISH_RETRY_SECONDS = 1.0
+
+REFRESH_SECONDS_MAX = 5.0
+"""An API server that does not answer for so long must not keep the pod's containers from their turn; volumes are
+brought up to date the next time."""
 
 
 class PodWorker:
@@ -89,6 +94,7 @@ class PodWorker:
         if not due or not state.address:
             return
         try:
-            await state.parts.volumes.refresh(state.pod, state.parts.place(state.address))
+            async with asyncio.timeout(REFRESH_SECONDS_MAX):
+                await state.parts.volumes.refresh(state.pod, state.parts.place(state.address))
         except Exception as failed:  # the pod keeps what it has
             log.info("volumes of pod %s not refreshed: %s", state.key, failed)
