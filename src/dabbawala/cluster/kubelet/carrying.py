@@ -198,6 +198,7 @@ class Carrier:
         self._state.record("Normal", "Started", f"Started container {item['name']}")
 
     async def _signal(self, action: Signal) -> None:
+        await self._hooks.end(action.name)
         now = self._parts.clock.now()
         number = stopping.signal_number(action.signal) or signal.SIGTERM
         stop = self._memory.stops[action.name]
