@@ -134,7 +134,7 @@ async def test_a_range_is_asked_for_between_its_bounds_and_gives_the_values_of_a
     found = await providers.prometheus(query("all(result, # > 0)", rangeQuery=bounds), web, NOW)
     assert (found.phase, found.value) == ("Successful", "[1,2,3]")
     assert web.asked[0][1].endswith("/api/v1/query_range")
-    assert web.asked[0][3] == b"query=up&start=1767222000.000&end=1767225600.000&step=60"
+    assert web.asked[0][3] == b"query=up&start=1767222000.000&end=1767225600.000&step=60.000"
 
 
 async def test_a_certificate_is_looked_at_unless_the_metric_says_not_to() -> None:

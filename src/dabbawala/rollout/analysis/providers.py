@@ -105,7 +105,7 @@ def question(settings: Object, now: datetime) -> tuple[str, dict[str, str]]:
         return "query", form
     start, end = (moments.moment(str(asked.get(field) or ""), now).timestamp() for field in ("start", "end"))
     step = moments.span(str(asked.get("step") or "")).total_seconds()
-    return "query_range", {**form, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+    return "query_range", {**form, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
 
 
 def samples(answer: Answer) -> Any:
