@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dabbawala.cluster.sandbox import limits
 from dabbawala.cluster.sandbox.spec import Limits, Mount, User
 from tests.cluster.sandbox.driven import AS_ORDINARY, USERS, Driven, driven
 from tests.cluster.sandbox.sandboxes import World, until
@@ -150,6 +151,21 @@ async def test_a_container_with_a_missing_volume_says_which(world: World) -> Non
     await world.pod("pod")
     with pytest.raises(Exception, match="/no/such/volume"):
         await world.start("pod", "true", mounts=(Mount("/no/such/volume", "/data"),))
+
+
+async def test_a_cpu_limit_smaller_than_the_kernel_knows_is_the_smallest_that_it_knows(world: World) -> None:
+    if not (await world.client.info())["limits"].startswith("cgroup"):
+        pytest.skip("no writable control groups here; CPU limits have no effect then, as docs/sandbox.md says")
+    await world.pod("pod")
+    await world.start("pod", "true", limits=Limits(cpu_milli=1))
+    assert (await world.ended("pod")).exit_code == 0
+
+
+def test_a_limit_that_cannot_be_set_leaves_no_group_behind(tmp_path: Path) -> None:
+    groups = limits.ControlGroups(2, {"": str(tmp_path)})
+    with pytest.raises(FileNotFoundError):  # a directory that is no control group has no file for it
+        groups.limit("pod-main-0", Limits(cpu_milli=100))
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_cpu_limit_slows_the_program_where_control_groups_can_be_had(world: World) -> None:

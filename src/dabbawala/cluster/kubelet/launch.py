@@ -5,6 +5,7 @@ Source: pkg/kubelet/kuberuntime generatePodSandboxConfig, generateContainerConfi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,4 +176,4 @@ def user(pod: Mapping[str, Any], item: Object, image: LocalImage) -> User:
 def limits(item: Object) -> Limits:
     memory = pod_spec.amount(item, "limits", "memory")
     cpu = pod_spec.amount(item, "limits", "cpu")
-    return Limits(memory_bytes=int(memory or 0), cpu_milli=int((cpu or 0) * 1000))
+    return Limits(memory_bytes=int(memory or 0), cpu_milli=math.ceil((cpu or 0) * 1000))

@@ -17,6 +17,7 @@ _ROOT = "/sys/fs/cgroup"
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PERIOD_US = 100_000
+_QUOTA_MIN_US = 1_000  # the kernel refuses less; a limit below 10m gets as much as 10m, as on Kubernetes
 _MAX_TREE = 4096
 SAMPLE_SECONDS = 0.25
 _SWEEPS = 50
@@ -47,21 +48,24 @@ class ControlGroups:
     bases: dict[str, str]
 
     def limit(self, name: str, limits: spec.Limits) -> tuple[str, ...]:
-        """Make a container's groups; the files to write a joining process into."""
-        joins: list[str] = []
+        """Make a container's groups; the files to write a joining process into. OSError leaves none behind."""
         if limits == spec.Limits():
             return ()
-        for controller, base in self.bases.items():
-            path = f"{base}/{name}"
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(path)
-            for file, value in self._settings(controller, limits):
-                _write(f"{path}/{file}", value)
-            joins.append(f"{path}/cgroup.procs")
-        return tuple(joins)
+        try:
+            return tuple(self._make(f"{base}/{name}", controller, limits) for controller, base in self.bases.items())
+        except OSError:
+            self.remove(name)
+            raise
+
+    def _make(self, path: str, controller: str, limits: spec.Limits) -> str:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path)
+        for file, value in self._settings(controller, limits):
+            _write(f"{path}/{file}", value)
+        return f"{path}/cgroup.procs"
 
     def _settings(self, controller: str, limits: spec.Limits) -> list[tuple[str, str]]:
-        quota = str(limits.cpu_milli * _PERIOD_US // 1000)
+        quota = str(max(limits.cpu_milli * _PERIOD_US // 1000, _QUOTA_MIN_US))
         if self.version == 1:
             wanted = {
                 "memory": [("memory.limit_in_bytes", str(limits.memory_bytes))] if limits.memory_bytes else [],

@@ -97,6 +97,7 @@ class Shim:
         try:
             self._launch(run, request)
         except BaseException:
+            self._around.groups.remove(run.group)
             run.release()
             raise
         self._runs.add(run)
