@@ -1,10 +1,11 @@
-"""A hundred promotions and a hundred aborts in a row under constant load: not one request may fail or be misled.
+"""Promotions and aborts in a row, a hundred of each or more, under constant load: no request may fail or be misled.
 
     python bench/release.py [--releases N] [--requests M] [--rate R]
 
 Three lanes run side by side, each a Rollout of the catalog under its own open-loop load: blue-green, canary, and canary
 with a stable set that shrinks as traffic moves. In each lane releases follow one another without a break, every second
-one aborted: a canary at one of its steps, a blue-green release when its preview is up. Every request that was not
+one aborted: a canary at one of its steps, a blue-green release when its preview is up. They go on until there were
+enough of them and enough requests, so that no request comes while nothing is released. Every request that was not
 answered 2xx is printed, and so is every one answered by a version that its step did not allow. Exit status 1 when there
 was any.
 """
@@ -35,7 +36,7 @@ from dabbawala.apimachinery.patch_type import PatchType
 from dabbawala.client import http, kubeconfig
 from dabbawala.client.client import Client
 from dabbawala.demo import programs
-from dabbawala.demo.load import LoadEnded, LoadProcess, Settings
+from dabbawala.demo.load import LoadProcess, Settings
 from dabbawala.reconcile.informer import Informers
 from dabbawala.rollout import keys
 
@@ -151,16 +152,15 @@ class Run:
         await self.until(f"healthy on {back}", lambda: self.is_stable and not self.status.get("abort"))
         self.aborted += 1
 
-    async def releases(self, count: int) -> None:
-        """Promotions and aborts in turn."""
+    async def releases(self, pairs: int, requests: int, load: LoadProcess) -> None:
+        """A promotion and an abort in turn, until there were so many of both and so many requests. Raises LoadEnded."""
         stable, other = VERSIONS
         steps = itertools.cycle(ABORTED_AT)
-        for number in range(count):
-            if number % 2:
-                await self.abort(other, stable, next(steps))
-            else:
-                await self.promote(other)
-                stable, other = other, stable
+        while self.aborted < pairs or len(self.ledger) < requests:
+            load.check()
+            await self.promote(other)
+            stable, other = other, stable
+            await self.abort(other, stable, next(steps))
 
 
 def _observed(rollout: Object) -> int:
@@ -219,24 +219,22 @@ async def bench(cluster: PrivateCluster, size: Size) -> bool:
             await load.start()
             cleanup.push_async_callback(load.close)
         await asyncio.sleep(SETTLE_SECONDS)
-        work = (run.releases(share) for run, share in zip(runs, _shares(size, runs), strict=True))
+        work = [
+            asyncio.ensure_future(run.releases(pairs, -(-size.requests // len(runs)), load))
+            for run, pairs, load in zip(runs, _pairs(size, runs), loads, strict=True)
+        ]
         stuck: list[object] = []
-        released = 0.0
         try:
-            stuck += [found for found in await asyncio.gather(*work, return_exceptions=True) if found]
-            released = time.time() - began
-            while not stuck and sum(len(run.ledger) for run in runs) < size.requests:
-                await asyncio.sleep(SETTLE_SECONDS)
-                for load in loads:
-                    load.check()
-        except LoadEnded as ended:
-            stuck.append(ended)
+            await asyncio.wait(work, return_when=asyncio.FIRST_EXCEPTION)
         except asyncio.CancelledError:  # Ctrl-C: what was seen so far is told all the same
             stuck.append("interrupted")
-            released = released or time.time() - began
+        for lane_at_work in work:
+            lane_at_work.cancel()
+        found = await asyncio.gather(*work, return_exceptions=True)
+        stuck += [error for error in found if isinstance(error, Exception)]
         ends = await asyncio.gather(*(load.stop() for load in loads), return_exceptions=True)
         stuck += [ended for ended in ends if ended and str(ended) not in map(str, stuck)]
-        held = report(runs, released, time.time() - began)
+        held = report(runs, time.time() - began)
         for run in runs if stuck else ():
             print(f"\n{run.lane.name}, last moments:")
             _print_moments(run, time.time(), 15)
@@ -249,14 +247,13 @@ def _settings(lane: Lane, rate: float) -> Settings:
     return Settings("127.0.0.1", lane.node_port, lane.authority, "catalog", rate, REQUESTS_MAX)
 
 
-def _shares(size: Size, runs: list[Run]) -> list[int]:
-    """As many pairs of a promotion and an abort for each lane as can be, the rest for the first."""
-    pairs = size.releases // 2
-    each = pairs // len(runs)
-    return [2 * (each + (number < pairs - each * len(runs))) for number in range(len(runs))]
+def _pairs(size: Size, runs: list[Run]) -> list[int]:
+    """Promotions with an abort each, spread over the lanes as evenly as can be."""
+    each, rest = divmod(-(-size.releases // 2), len(runs))
+    return [each + (number < rest) for number in range(len(runs))]
 
 
-def report(runs: list[Run], released: float, took: float) -> bool:
+def report(runs: list[Run], took: float) -> bool:
     failed = misled = 0
     for run in runs:
         found = judge(run.ledger, run.allowed)
@@ -274,7 +271,7 @@ def report(runs: list[Run], released: float, took: float) -> bool:
         print_failures(run, found.misled)
     promoted, aborted = sum(run.promoted for run in runs), sum(run.aborted for run in runs)
     requests = sum(len(run.ledger) for run in runs)
-    print(f"\n{promoted} promotions and {aborted} aborts in {released:.0f} s; {requests:,} requests in {took:.0f} s")
+    print(f"\n{promoted} promotions and {aborted} aborts, {requests:,} requests, in {took:.0f} s")
     print(f"requests that were not 2xx: {failed}")
     print(f"requests answered by a version that its step did not allow: {misled}")
     return not failed and not misled
@@ -302,7 +299,7 @@ def _print_moments(run: Run, before: float, most: int = 5) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--releases", type=int, default=200, help="promotions and aborts together")
+    parser.add_argument("--releases", type=int, default=200, help="at least so many promotions and aborts together")
     parser.add_argument("--requests", type=int, default=1_000_000, help="at least so many in all")
     parser.add_argument(
         "--rate", type=float, default=400, help="requests a second in all; more than the machine carries fails"
