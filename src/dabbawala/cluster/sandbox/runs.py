@@ -53,14 +53,7 @@ class Runs:
     def executed(self, pid: int, container: str, request: loop.Request, *, ends_with_client: bool) -> None:
         self._executions[pid] = Execution(container, request)
         if ends_with_client:
-            self._loop.watch(request.connection.fileno(), lambda: self._end_execution(pid, request))
-
-    def _end_execution(self, pid: int, request: loop.Request) -> None:
-        """Nobody waits any more. Not reaped yet, so the number is still its own; it may not lead its group yet."""
-        self._loop.forget(request.connection.fileno())
-        for kill in (os.killpg, os.kill):
-            with contextlib.suppress(ProcessLookupError):
-                kill(pid, signal.SIGKILL)
+            self._loop.watch(request.connection.fileno(), lambda: _end_execution(self._loop, pid, request))
 
     def _latest(self, name: str) -> containers.Container:
         if name not in self._runs:
@@ -116,6 +109,14 @@ class Runs:
                 processes = limits.tree([runs[-1].status.pid, *self._executed_in(name)])
                 used.append(spec.to_json(spec.ContainerUsage(name, *limits.usage(processes))))
         request.finish({"containers": used})
+
+
+def _end_execution(events: loop.Loop, pid: int, request: loop.Request) -> None:
+    """Nobody waits any more. Not reaped yet, so the number is still its own; it may not lead its group yet."""
+    events.forget(request.connection.fileno())
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError):
+            kill(pid, signal.SIGKILL)
 
 
 def _attach(run: containers.Container, request: loop.Request) -> None:
