@@ -161,6 +161,51 @@ def test_a_file_placed_over_one_of_the_base_leaves_the_base_as_it_was(
     assert sorted(entry.name for entry in image.root.parent.iterdir()) == ["image.json", "root"]
 
 
+def member(name: str, kind: bytes = tarfile.REGTYPE, *, to: str = "", mode: int = 0o644) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname, made.mode, made.uid = kind, to, mode, 4321
+    return made
+
+
+def packed(context: Path, *members: tarfile.TarInfo) -> None:
+    with tarfile.open(context / "a.tar", "w") as archive:
+        for each in members:
+            archive.addfile(each)
+
+
+def test_an_archive_gives_its_files_links_and_modes_but_no_owners(store: ImageStore, context: Path) -> None:
+    packed(
+        context,
+        member("bin/", tarfile.DIRTYPE, mode=0o755),
+        member("bin/tool", mode=0o4755),
+        member("bin/tool-1", tarfile.SYMTYPE, to="tool"),
+        member("bin/copy", tarfile.LNKTYPE, to="bin/tool"),
+    )
+    root = build(store, context, "FROM debian\nADD a.tar /opt/").root / "opt/bin"
+    assert (root / "tool").stat().st_mode & 0o7777 == 0o755
+    assert (root / "tool").stat().st_uid == root.parent.stat().st_uid
+    assert (root / "tool-1").readlink() == Path("tool")
+    assert (root / "copy").is_file()
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        pytest.param([member("../out")], "out leads out of the archive", id="by its name"),
+        pytest.param(
+            [member("here", tarfile.SYMTYPE, to="/tmp"), member("here/out")], "leads out", id="through its own link"
+        ),
+        pytest.param([member("pipe", tarfile.FIFOTYPE)], "neither a file nor a folder nor a link", id="no file"),
+    ],
+)
+def test_an_archive_that_would_do_more_is_refused(
+    store: ImageStore, context: Path, members: list[tarfile.TarInfo], message: str
+) -> None:
+    packed(context, *members)
+    with pytest.raises(BadDockerfile, match=f"line 2: ADD a.tar /opt/: .*{message}"):
+        build(store, context, "FROM debian\nADD a.tar /opt/")
+
+
 def test_an_image_can_stand_on_a_local_one(store: ImageStore, context: Path) -> None:
     build(store, context, 'FROM debian\nWORKDIR /app\nCOPY app.py .\nENV A=1\nCMD ["old"]', "base:v1")
     image = build(store, context, 'FROM base:v1\nENV B=2\nCMD ["new"]', "shop/app:v1")

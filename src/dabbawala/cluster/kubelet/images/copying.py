@@ -118,10 +118,33 @@ def _unpack(archive: Path, destination: Destination) -> None:
     with tempfile.TemporaryDirectory(dir=destination.root.parent) as aside:
         try:
             with tarfile.open(archive) as content:
-                content.extractall(aside, filter="data")
+                for member in content:
+                    _extract(content, member, Path(aside))
             _move(Path(aside), destination)
         except (tarfile.TarError, OSError) as error:
             raise CopyError(f"{archive.name} cannot be unpacked: {error}") from error
+
+
+def _extract(content: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """One member, as whoever builds: no owners, no set-user bits, nothing outside the folder, by links neither. tarfile
+    itself does so only from Python 3.11.4 on. A hard link becomes a copy."""
+    path = folder / member.name.lstrip("/")
+    if ".." in path.parts or not path.parent.resolve().is_relative_to(folder.resolve()):
+        raise CopyError(f"{member.name} leads out of the archive")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(path) and not (member.isdir() and path.is_dir()):
+        path.unlink()
+    if member.isdir():
+        path.mkdir(exist_ok=True)
+    elif member.issym():
+        path.symlink_to(member.linkname)
+    elif (source := content.extractfile(member)) is not None:
+        with source, path.open("xb") as file:
+            shutil.copyfileobj(source, file)
+        path.chmod(member.mode & 0o777 | 0o600)
+        os.utime(path, (member.mtime, member.mtime))
+    else:
+        raise CopyError(f"{member.name} is neither a file nor a folder nor a link")
 
 
 def _move(source: Path, destination: Destination) -> None:
