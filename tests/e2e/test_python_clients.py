@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -149,14 +149,22 @@ def test_kubernetes_finds_kinds_by_itself_with_the_dynamic_client(k: Session, ap
 ignore_newer_version = pytest.mark.filterwarnings("ignore:Kubernetes version .* is not supported")
 
 
-@ignore_newer_version
-async def test_kr8s_creates_lists_watches_patches_and_deletes(k: Session) -> None:
+@pytest.fixture
+async def kr8s_api(k: Session) -> AsyncIterator[Any]:
+    """kr8s never closes its connections; the collector would complain of them at any later moment, in any test."""
     api = await kr8s.asyncio.api(kubeconfig=str(k.kubectl.kubeconfig), namespace=k.namespace)
+    yield api
+    if api._session is not None:
+        await api._session.aclose()
+
+
+@ignore_newer_version
+async def test_kr8s_creates_lists_watches_patches_and_deletes(k: Session, kr8s_api: Any) -> None:
     told: list[tuple[str, str]] = []
     listening = asyncio.Event()
 
     async def listen() -> None:
-        async for event, one in api.watch("configmaps", namespace=k.namespace):
+        async for event, one in kr8s_api.watch("configmaps", namespace=k.namespace):
             listening.set()
             told.append((event, one.name))
             if event == "DELETED":
@@ -164,12 +172,12 @@ async def test_kr8s_creates_lists_watches_patches_and_deletes(k: Session) -> Non
 
     listener = asyncio.create_task(listen())
     await asyncio.wait_for(listening.wait(), 10)
-    made = await ConfigMap(config_map("cm", a="1"), api=api, namespace=k.namespace)
+    made = await ConfigMap(config_map("cm", a="1"), api=kr8s_api, namespace=k.namespace)
     await made.create()
     await made.patch({"data": {"b": "2"}})
     await made.label({"tier": "front"})
     assert (made.data, made.labels) == ({"a": "1", "b": "2"}, {"tier": "front"})
-    names = [one.name async for one in api.get("configmaps", namespace=k.namespace, label_selector="tier=front")]
+    names = [one.name async for one in kr8s_api.get("configmaps", namespace=k.namespace, label_selector="tier=front")]
     assert names == ["cm"]
     await made.delete()
     await asyncio.wait_for(listener, 10)
@@ -178,14 +186,13 @@ async def test_kr8s_creates_lists_watches_patches_and_deletes(k: Session) -> Non
 
 
 @ignore_newer_version
-async def test_kr8s_scales_waits_and_executes(k: Session) -> None:
-    api = await kr8s.asyncio.api(kubeconfig=str(k.kubectl.kubeconfig), namespace=k.namespace)
-    web = await Deployment(deployment("web"), api=api, namespace=k.namespace)
+async def test_kr8s_scales_waits_and_executes(k: Session, kr8s_api: Any) -> None:
+    web = await Deployment(deployment("web"), api=kr8s_api, namespace=k.namespace)
     await web.create()
     await asyncio.wait_for(web.wait("condition=Available"), 20)
     await web.scale(2)
     assert k.read("deployment", "web")["spec"]["replicas"] == 2
-    box = await Pod(pod("box", "sleep", "1000"), api=api, namespace=k.namespace)
+    box = await Pod(pod("box", "sleep", "1000"), api=kr8s_api, namespace=k.namespace)
     await box.create()
     await asyncio.wait_for(box.wait("condition=Ready"), 20)
     done = await box.exec(["echo", "namaste"])
