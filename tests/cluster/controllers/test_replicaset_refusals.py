@@ -10,6 +10,13 @@ from dabbawala.cluster.controllers.replicaset import plan as planning
 from dabbawala.reconcile.plan import Patch, Plan, Record, Update
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+REFUSED = {
+    "type": "ReplicaFailure",
+    "status": "True",
+    "reason": "FailedCreate",
+    "message": "pods web-abcde",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
 
 
 def replica_set(*conditions: Object) -> Object:
@@ -34,24 +41,10 @@ def test_the_first_refusal_is_written_and_told() -> None:
 
 def test_the_next_refusal_names_another_pod_and_is_only_told() -> None:
     """A write would wake the set at once, and its back-off would never hold."""
-    known = {
-        "type": "ReplicaFailure",
-        "status": "True",
-        "reason": "FailedCreate",
-        "message": "pods web-abcde",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }
-    made = planning.refused(replica_set(known), True, 'pods "web-fghij" is forbidden', NOW)
+    made = planning.refused(replica_set(REFUSED), True, 'pods "web-fghij" is forbidden', NOW)
     assert writes(made) == []
     assert len(made.actions) == 1
 
 
 def test_a_refused_deletion_after_a_refused_creation_is_another_reason() -> None:
-    known = {
-        "type": "ReplicaFailure",
-        "status": "True",
-        "reason": "FailedCreate",
-        "message": "pods web-abcde",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }
-    assert len(writes(planning.refused(replica_set(known), False, "no", NOW))) == 1
+    assert len(writes(planning.refused(replica_set(REFUSED), False, "no", NOW))) == 1

@@ -137,19 +137,28 @@ def main_status(pod: Object, name: str = "main") -> Object:
 
 
 @contextlib.asynccontextmanager
+async def world_on(
+    holder: Any, folder: Path, plugins: Callable[[Core], Plugins] | None = None
+) -> AsyncIterator[NodeWorld]:
+    """A node, not yet begun, over a holder that runs already: a real one, or one on paper."""
+    async with APIServer.in_memory(KINDS, plugins=plugins) as server:
+        world = NodeWorld(server, holder, folder)
+        try:
+            yield world
+        finally:
+            await world.kill()
+
+
+@contextlib.asynccontextmanager
 async def node_world(plugins: Callable[[Core], Plugins] | None = None) -> AsyncIterator[NodeWorld]:
     folder = Path(tempfile.mkdtemp(prefix="dk-"))
     holder = HolderClient(folder / "run")
     await holder.start()
     try:
         await holder.create_node("node-1", 1)
-        async with APIServer.in_memory(KINDS, plugins=plugins) as server:
-            world = NodeWorld(server, holder, folder)
+        async with world_on(holder, folder, plugins) as world:
             world.begin()
-            try:
-                yield world
-            finally:
-                await world.kill()
+            yield world
     finally:
         await holder.stop()
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,14 +12,12 @@ import pytest
 import pytest_asyncio
 
 from dabbawala.api import core_v1
-from dabbawala.api.kinds import KINDS
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.kubelet import worker
 from dabbawala.cluster.kubelet.agent import Agent
 from dabbawala.cluster.kubelet.pod_files import PodFiles
 from dabbawala.cluster.kubelet.tokens import _Token
-from tests.cluster.kubelet.node_world import NodeWorld, main_status
+from tests.cluster.kubelet.node_world import NodeWorld, main_status, world_on
 from tests.cluster.kubelet.paper_holder import PaperHolder
 
 pytestmark = pytest.mark.asyncio
@@ -32,13 +30,9 @@ async def holder() -> PaperHolder:
 
 @pytest_asyncio.fixture
 async def world(holder: PaperHolder, tmp_path: Path) -> AsyncIterator[NodeWorld]:
-    async with APIServer.in_memory(KINDS) as server:
-        made = NodeWorld(server, holder, tmp_path)
+    async with world_on(holder, tmp_path) as made:
         made.begin()
-        try:
-            yield made
-        finally:
-            await made.kill()
+        yield made
 
 
 def agent_of(world: NodeWorld) -> Agent:

@@ -10,9 +10,7 @@ import pytest
 import pytest_asyncio
 
 from dabbawala.api import core_v1
-from dabbawala.api.kinds import KINDS
-from dabbawala.cluster.apiserver.app import APIServer
-from tests.cluster.kubelet.node_world import NodeWorld, main_status
+from tests.cluster.kubelet.node_world import NodeWorld, main_status, world_on
 from tests.cluster.kubelet.paper_holder import PaperHolder
 
 pytestmark = pytest.mark.asyncio
@@ -25,12 +23,8 @@ async def holder() -> PaperHolder:
 
 @pytest_asyncio.fixture
 async def world(holder: PaperHolder, tmp_path: Path) -> AsyncIterator[NodeWorld]:
-    async with APIServer.in_memory(KINDS) as server:
-        made = NodeWorld(server, holder, tmp_path)
-        try:
-            yield made
-        finally:
-            await made.kill()
+    async with world_on(holder, tmp_path) as made:
+        yield made
 
 
 async def eventually(holds: Callable[[], object]) -> None:
