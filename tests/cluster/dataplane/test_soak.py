@@ -28,7 +28,7 @@ async def test_hundreds_of_switches_fail_no_request(tmp_path_factory: pytest.Tem
                 old, new = f"v{turn % 3}", f"v{(turn + 1) % 3}"
                 both = {programs[name].address: {"version": name} for name in (old, new)}
                 await world.endpoints("web", both)
-                await world.runs(run, f"shop_web_80_{new}", programs[new].address)
+                await world.runs(run, f"shop_web_8000_{new}", programs[new].address)
                 for share in (10, 50, 100):
                     await world.routed("web", (old, 100 - share), (new, share))
                 before = programs[old].answered
