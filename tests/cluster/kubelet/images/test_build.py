@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import random
 import signal
 import subprocess
 import tarfile
@@ -195,6 +197,16 @@ def test_an_archive_gives_its_files_links_and_modes_but_no_owners(store: ImageSt
         pytest.param(
             [member("here", tarfile.SYMTYPE, to="/tmp"), member("here/out")], "leads out", id="through its own link"
         ),
+        pytest.param([member("copy", tarfile.LNKTYPE, to="../out")], "leads out", id="by a hard link"),
+        pytest.param(
+            [member("copy", tarfile.LNKTYPE, to="next"), member("next")], "does not come before it", id="early"
+        ),
+        pytest.param([member("copy", tarfile.LNKTYPE, to="copy")], "does not come before it", id="its own link"),
+        pytest.param(
+            [member("a", tarfile.SYMTYPE, to="b"), member("b", tarfile.SYMTYPE, to="a"), member("a/file")],
+            "cannot be unpacked",
+            id="through a circle",
+        ),
         pytest.param([member("pipe", tarfile.FIFOTYPE)], "neither a file nor a folder nor a link", id="no file"),
     ],
 )
@@ -204,6 +216,32 @@ def test_an_archive_that_would_do_more_is_refused(
     packed(context, *members)
     with pytest.raises(BadDockerfile, match=f"line 2: ADD a.tar /opt/: .*{message}"):
         build(store, context, "FROM debian\nADD a.tar /opt/")
+
+
+def test_a_hard_link_to_a_link_is_the_same_link(store: ImageStore, context: Path) -> None:
+    circle = member("a", tarfile.SYMTYPE, to="b"), member("b", tarfile.SYMTYPE, to="a")
+    packed(context, *circle, member("copy", tarfile.LNKTYPE, to="a"))
+    root = build(store, context, "FROM debian\nADD a.tar /opt/").root / "opt"
+    assert (root / "copy").readlink() == Path("b")
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+def test_a_damaged_archive_is_refused_by_its_line(
+    store: ImageStore, context: Path, compression: str, damage: str
+) -> None:
+    content = random.Random(1).randbytes(100_000)
+    packed_content = io.BytesIO()
+    with tarfile.open(fileobj=packed_content, mode=f"w:{compression}") as archive:  # type: ignore[call-overload]
+        info = member("data")
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    whole = packed_content.getvalue()
+    half = len(whole) // 2
+    broken = whole[:half] if damage == "cut" else whole[:half] + b"\xff" * 2000 + whole[half + 2000 :]
+    (context / f"a.tar.{compression}").write_bytes(broken)
+    with pytest.raises(BadDockerfile, match=f"line 2: .*a.tar.{compression} cannot be unpacked: "):
+        build(store, context, f"FROM debian\nADD a.tar.{compression} /opt/")
 
 
 def test_an_image_can_stand_on_a_local_one(store: ImageStore, context: Path) -> None:

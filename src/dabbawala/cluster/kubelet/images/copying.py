@@ -6,14 +6,19 @@ A source is a path or a pattern inside the context, never outside it; what `.doc
 from __future__ import annotations
 
 import fnmatch
+import lzma
 import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_UNREADABLE = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
+"""What tarfile lets through of a damaged archive."""
+_CHUNK = 1 << 16
 
 
 class CopyError(Exception):
@@ -120,17 +125,17 @@ def _unpack(archive: Path, destination: Destination) -> None:
             with tarfile.open(archive) as content:
                 for member in content:
                     _extract(content, member, Path(aside))
+                while content.fileobj is not None and content.fileobj.read(_CHUNK):
+                    pass  # the checksum of a compressed archive stands behind what tarfile reads of it
             _move(Path(aside), destination)
-        except (tarfile.TarError, OSError) as error:
+        except _UNREADABLE as error:
             raise CopyError(f"{archive.name} cannot be unpacked: {error}") from error
 
 
 def _extract(content: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
     """One member, as whoever builds: no owners, no set-user bits, nothing outside the folder, by links neither. tarfile
-    itself does so only from Python 3.11.4 on. A hard link becomes a copy."""
-    path = folder / member.name.lstrip("/")
-    if ".." in path.parts or not path.parent.resolve().is_relative_to(folder.resolve()):
-        raise CopyError(f"{member.name} leads out of the archive")
+    itself does so only from Python 3.11.4 on. A hard link becomes a copy of what was unpacked before it."""
+    path = _inside(folder, member.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(path) and not (member.isdir() and path.is_dir()):
         path.unlink()
@@ -138,6 +143,11 @@ def _extract(content: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) ->
         path.mkdir(exist_ok=True)
     elif member.issym():
         path.symlink_to(member.linkname)
+    elif member.islnk():
+        linked = _inside(folder, member.linkname)
+        if not os.path.lexists(linked):
+            raise CopyError(f"{member.name} is a link to {member.linkname}, which does not come before it")
+        shutil.copy2(linked, path, follow_symlinks=False)
     elif (source := content.extractfile(member)) is not None:
         with source, path.open("xb") as file:
             shutil.copyfileobj(source, file)
@@ -145,6 +155,14 @@ def _extract(content: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) ->
         os.utime(path, (member.mtime, member.mtime))
     else:
         raise CopyError(f"{member.name} is neither a file nor a folder nor a link")
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The place of a member. `Path.resolve` would raise where links lead in a circle."""
+    path = folder / name.lstrip("/")
+    if ".." in path.parts or not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(folder)):
+        raise CopyError(f"{name} leads out of the archive")
+    return path
 
 
 def _move(source: Path, destination: Destination) -> None:
