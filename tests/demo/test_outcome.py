@@ -41,6 +41,12 @@ def test_each_step_shows_the_share_that_the_new_version_really_had() -> None:
     assert 15 < rows[1]["share_percent"] < 17
 
 
+def test_what_is_seen_after_the_end_of_a_release_takes_no_time() -> None:
+    seen, samples = rolled_back()
+    seen.moments = [Moment(seen.ended - 1, "Healthy"), Moment(seen.ended + 0.5, "weight", 0)]
+    assert [row["seconds"] for row in outcome.steps(seen, samples)] == [1.5, 0.0]
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

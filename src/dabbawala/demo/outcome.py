@@ -100,7 +100,8 @@ def failures(failed: Sequence[Sample]) -> list[dict[str, Any]]:
 
 
 def steps(seen: Observation, samples: Sequence[Sample]) -> list[dict[str, Any]]:
-    """Each moment with what happened until the next one: requests, failures, and the new version's measured share."""
+    """Each moment with what happened until the next one: requests, failures, and the new version's measured share.
+    What is seen once the release has ended (its weight, set back) takes no time."""
     ends = [*(moment.at for moment in seen.moments[1:]), seen.ended]
     rows = []
     for moment, end in zip(seen.moments, ends, strict=False):
@@ -109,7 +110,7 @@ def steps(seen: Observation, samples: Sequence[Sample]) -> list[dict[str, Any]]:
             {
                 **asdict(moment),
                 "at": round(moment.at - seen.started, 2),
-                "seconds": round(end - moment.at, 2),
+                "seconds": round(max(end - moment.at, 0.0), 2),
                 "requests": len(within),
                 "failed": len(measure.failed(within)),
                 "share_percent": round(measure.share(within, seen.to_version), 2),

@@ -94,6 +94,16 @@ async def test_one_that_stayed_up_is_forgiven() -> None:
     assert len(holder.starts) == 7
 
 
+async def test_one_that_is_killed_again_and_again_while_it_is_well_waits_no_longer_each_time() -> None:
+    clock = VirtualClock()
+    holder = Holder(clock)
+    async with kept(holder, clock):
+        for _ in range(50):
+            clock.advance(keeper.FORGIVEN_AFTER_SECONDS + 1)
+            await end_and_wait(holder, clock, keeper.FIRST_DELAY_SECONDS)
+    assert len(holder.starts) == 51
+
+
 async def test_one_that_outlived_the_control_plane_is_watched_and_not_started_twice() -> None:
     clock = VirtualClock()
     holder = Holder(clock, runs_already=True)
