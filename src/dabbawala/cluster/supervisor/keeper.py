@@ -2,7 +2,8 @@
 
 The holder starts them, so they outlive the control plane; a control plane that comes back finds them running and goes
 on watching. One that ends is started again, each time later while it keeps ending at once. Whatever was up for a while
-is started again without delay, however often that was: a kill from outside must not cost a node more than itself.
+is started again after the first, shortest delay, however often that was: a kill from outside must not cost a node more
+than itself.
 """
 
 from __future__ import annotations

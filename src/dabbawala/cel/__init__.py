@@ -1,0 +1,1 @@
+"""Policy expressions, pure: the Common Expression Language as Kubernetes speaks it."""

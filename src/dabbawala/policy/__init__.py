@@ -1,0 +1,1 @@
+"""What the API server and the scanner decide by, pure: admission policies, Pod Security, RBAC, NetworkPolicy."""
