@@ -16,6 +16,7 @@ from dabbawala.api import (
     core_v1,
     discovery_v1,
     events_v1,
+    guard_v1alpha1,
     istio_networking_v1,
     metrics_v1beta1,
     node_v1,
@@ -43,6 +44,7 @@ KINDS: tuple[Kind, ...] = (
     *discovery_v1.KINDS,
     *argoproj_v1alpha1.KINDS,
     *istio_networking_v1.KINDS,
+    *guard_v1alpha1.KINDS,
     *metrics_v1beta1.KINDS,
 )
 

@@ -1,0 +1,94 @@
+"""What a scan found: values that every output is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dabbawala.guard import checks
+from dabbawala.guard.checks import Check
+
+
+class Status(StrEnum):
+    """What a check says of an object. Only PASS is a pass: what could not be decided is never one."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    ERROR = "error"
+    """The policy could not be evaluated; its failurePolicy decides what admission would do."""
+    UNKNOWN = "unknown"
+    """It needs what the scan does not have, such as a live cluster."""
+    EXCEPTED = "excepted"
+    """It fails, and a dated exception accepts that."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Subject:
+    """The object that a finding is about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the input: lines and columns count from 1; line 0 where there is no file (a live cluster)."""
+
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    end_line: int = 0
+    field: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    check: Check
+    status: Status
+    subject: Subject
+    message: str
+    place: Place
+    reason: str = ""
+    """Of an exception: who accepted it and until when."""
+
+    def sort_key(self) -> tuple[object, ...]:
+        place = self.place
+        return (
+            place.file, place.line, place.column, self.subject, checks.order(self.check.id), place.field, self.message,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Input that could not be read or is no valid object."""
+
+    place: Place
+    code: str
+    message: str
+    remedy: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """All of a scan. `passed` counts by check id how many objects passed; `objects` were looked at."""
+
+    findings: list[Finding] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    passed: dict[str, int] = field(default_factory=dict)
+    checks: Sequence[Check] = ()
+    objects: int = 0
+    files: int = 0
+
+    @property
+    def failures(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.status in (Status.FAIL, Status.ERROR)]

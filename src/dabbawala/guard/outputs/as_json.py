@@ -1,0 +1,83 @@
+"""JSON: everything a report holds, for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import orjson
+
+from dabbawala.apimachinery.meta import Object
+from dabbawala.guard.checks import SEVERITIES, Check
+from dabbawala.guard.findings import Finding, Place, Problem, Report, Status
+
+SCHEMA = "guard.dabbawala.dev/report/v1"
+
+
+def render(report: Report) -> bytes:
+    document = {
+        "schema": SCHEMA,
+        "summary": summary(report),
+        "findings": [finding(item) for item in report.findings],
+        "problems": [problem(item) for item in report.problems],
+        "checks": [_check(item, report) for item in report.checks],
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def summary(report: Report) -> Object:
+    by_status = Counter(item.status for item in report.findings)
+    by_severity = Counter(item.check.severity for item in report.failures)
+    return {
+        "files": report.files,
+        "objects": report.objects,
+        "checks": len(report.checks),
+        "passed": sum(report.passed.values()),
+        "failed": by_status[Status.FAIL],
+        "errors": by_status[Status.ERROR],
+        "unknown": by_status[Status.UNKNOWN],
+        "excepted": by_status[Status.EXCEPTED],
+        "problems": len(report.problems),
+        "failedBySeverity": {severity: by_severity[severity] for severity in SEVERITIES},
+    }
+
+
+def finding(item: Finding) -> Object:
+    subject = item.subject
+    found: Object = {
+        "check": item.check.id,
+        "title": item.check.title,
+        "severity": item.check.severity,
+        "status": item.status.value,
+        "message": item.message,
+        "remedy": item.check.remedy,
+        "subject": {
+            "apiVersion": subject.api_version,
+            "kind": subject.kind,
+            "namespace": subject.namespace,
+            "name": subject.name,
+        },
+        "place": _place(item.place),
+    }
+    return found | ({"reason": item.reason} if item.reason else {})
+
+
+def _place(place: Place) -> Object:
+    return {"file": place.file, "line": place.line, "column": place.column, "field": place.field}
+
+
+def problem(item: Problem) -> Object:
+    return {"code": item.code, "message": item.message, "remedy": item.remedy, "place": _place(item.place)}
+
+
+def _check(check: Check, report: Report) -> Object:
+    failed = sum(1 for item in report.failures if item.check is check)
+    return {
+        "id": check.id,
+        "title": check.title,
+        "severity": check.severity,
+        "passed": report.passed.get(check.id, 0),
+        "failed": failed,
+        "controls": [
+            {"framework": row.framework, "clause": row.clause, "strength": row.strength} for row in check.controls
+        ],
+    }
