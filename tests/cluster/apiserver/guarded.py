@@ -14,9 +14,10 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery.clock import VirtualClock
 from dabbawala.cluster.apiserver import rbac_defaults, standard
 from dabbawala.cluster.apiserver.app import APIServer
-from dabbawala.cluster.apiserver.request import AUTHENTICATED, LOOPBACK, Query, Request, User
+from dabbawala.cluster.apiserver.request import LOOPBACK, Query, Request
 from dabbawala.cluster.apiserver.response import Response
 from dabbawala.cluster.apiserver.tokens import Signer
+from dabbawala.policy.access import AUTHENTICATED, User
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 

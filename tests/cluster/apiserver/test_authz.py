@@ -9,10 +9,11 @@ import pytest
 
 from dabbawala.apimachinery import status
 from dabbawala.apimachinery.clock import VirtualClock
-from dabbawala.cluster.apiserver import rbac, rbac_defaults
+from dabbawala.cluster.apiserver import rbac_defaults
 from dabbawala.cluster.apiserver.app import APIServer
-from dabbawala.cluster.apiserver.plugins import Attributes
-from dabbawala.cluster.apiserver.rbac import Rule
+from dabbawala.policy import rbac
+from dabbawala.policy.access import Attributes
+from dabbawala.policy.rbac import Rule
 from tests.cluster.apiserver.guarded import guarded_server, kind, parsed, send, user
 
 ROLE, BINDING = kind("rbac.authorization.k8s.io/v1", "Role"), kind("rbac.authorization.k8s.io/v1", "RoleBinding")

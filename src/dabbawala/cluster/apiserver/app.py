@@ -23,14 +23,15 @@ from dabbawala.client.client import Client
 from dabbawala.cluster.apiserver import authorization, expiry, limits, memory, response, rest, routes
 from dabbawala.cluster.apiserver.core import Call, Core, Plugins
 from dabbawala.cluster.apiserver.limits import Slots
-from dabbawala.cluster.apiserver.plugins import Decision, Endpoint, Exchange
-from dabbawala.cluster.apiserver.request import ANONYMOUS, LOOPBACK, MAX_BODY_BYTES, Request, User
+from dabbawala.cluster.apiserver.plugins import Endpoint, Exchange
+from dabbawala.cluster.apiserver.request import ANONYMOUS, LOOPBACK, MAX_BODY_BYTES, Request
 from dabbawala.cluster.apiserver.resources import KindSet
 from dabbawala.cluster.apiserver.response import Response
 from dabbawala.cluster.apiserver.routes import Target
 from dabbawala.cluster.apiserver.watches import Ticker
 from dabbawala.cluster.store import errors
 from dabbawala.cluster.store.store import Store
+from dabbawala.policy.access import Decision, User
 
 log = logging.getLogger("dabbawala.apiserver")
 

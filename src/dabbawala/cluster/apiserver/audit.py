@@ -22,7 +22,8 @@ from dabbawala.apimachinery import clock
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver.plugins import Exchange
-from dabbawala.cluster.apiserver.request import ANONYMOUS, User
+from dabbawala.cluster.apiserver.request import ANONYMOUS
+from dabbawala.policy.access import User
 
 log = logging.getLogger("dabbawala.apiserver.audit")
 

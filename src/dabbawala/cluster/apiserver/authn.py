@@ -16,14 +16,13 @@ from urllib.parse import unquote
 from dabbawala.apimachinery import meta, status
 from dabbawala.cluster.apiserver import response, tokens
 from dabbawala.cluster.apiserver.core import Core
-from dabbawala.cluster.apiserver.plugins import Attributes, Authorizer, Endpoint
-from dabbawala.cluster.apiserver.request import AUTHENTICATED, Request, User
+from dabbawala.cluster.apiserver.plugins import Endpoint
+from dabbawala.cluster.apiserver.request import Request
 from dabbawala.cluster.apiserver.response import Response
 from dabbawala.cluster.apiserver.tokens import InvalidToken, Signer
+from dabbawala.policy.access import AUTHENTICATED, SERVICE_ACCOUNT, SERVICE_ACCOUNTS, Attributes, Authorizer, User
 
 _SOCKET_TOKEN = "base64url.bearer.authorization.k8s.io."
-_SERVICE_ACCOUNT = "system:serviceaccount:"
-ACCOUNTS_GROUP = "system:serviceaccounts"
 _AUTHENTICATION = "authentication.kubernetes.io"
 _BOUND_RESOURCES = {"pod": "pods", "secret": "secrets", "node": "nodes"}
 
@@ -94,7 +93,7 @@ class TokenAuthenticator:
             if kind != "secret":
                 extra[f"{_AUTHENTICATION}/{kind}-name"] = (bound["name"],)
                 extra[f"{_AUTHENTICATION}/{kind}-uid"] = (bound["uid"],)
-        groups = (ACCOUNTS_GROUP, f"{ACCOUNTS_GROUP}:{namespace}", AUTHENTICATED)
+        groups = (SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{namespace}", AUTHENTICATED)
         return User(claims["sub"], groups, account["uid"], extra)
 
     def _still_there(self, resource: str, namespace: str, named: Mapping[str, str]) -> None:
@@ -163,7 +162,7 @@ class Impersonation:
 
 def _impersonated(user: User, target: User) -> Iterable[Attributes]:
     """One question for each thing that is taken on."""
-    if target.name.startswith(_SERVICE_ACCOUNT):
+    if target.name.startswith(SERVICE_ACCOUNT):
         _, _, namespace, name = [*target.name.split(":"), "", ""][:4]
         yield Attributes(user, "impersonate", resource="serviceaccounts", namespace=namespace, name=name)
     else:
@@ -182,8 +181,8 @@ def _impersonated(user: User, target: User) -> Iterable[Attributes]:
 def _completed(target: User) -> User:
     """The groups that come with being somebody."""
     groups = target.groups
-    if target.name.startswith(_SERVICE_ACCOUNT) and not groups:
-        groups = (ACCOUNTS_GROUP, f"{ACCOUNTS_GROUP}:{target.name.split(':')[2]}")
+    if target.name.startswith(SERVICE_ACCOUNT) and not groups:
+        groups = (SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{target.name.split(':')[2]}")
     if target.name == "system:anonymous":
         return replace(target, groups=groups or ("system:unauthenticated",))
     return authenticated(replace(target, groups=groups))

@@ -10,9 +10,9 @@ from dataclasses import replace
 from dabbawala.apimachinery import status
 from dabbawala.cluster.apiserver import routes
 from dabbawala.cluster.apiserver.core import Call
-from dabbawala.cluster.apiserver.plugins import Attributes, Authorizer, Decision
 from dabbawala.cluster.apiserver.request import ANONYMOUS, Request
 from dabbawala.cluster.apiserver.routes import Target
+from dabbawala.policy.access import Attributes, Authorizer, Decision
 
 _ALLOWED = Decision(True)
 

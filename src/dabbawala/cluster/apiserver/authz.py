@@ -13,22 +13,16 @@ from dabbawala.api import rbac_rules, rbac_v1
 from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver.core import Core
-from dabbawala.cluster.apiserver.plugins import Admission, Attributes, Decision
-from dabbawala.cluster.apiserver.rbac import Grant, Policy, Rule, missing
-from dabbawala.cluster.apiserver.request import MASTERS, User
+from dabbawala.cluster.apiserver.plugins import Admission
+from dabbawala.policy.access import MASTERS, Attributes, Decision, User
+from dabbawala.policy.rbac import EVERYTHING, Policy, Rule, missing
 
 _KINDS = (rbac_v1.ROLE, rbac_v1.CLUSTER_ROLE, rbac_v1.ROLE_BINDING, rbac_v1.CLUSTER_ROLE_BINDING)
 _ROLES = frozenset({rbac_v1.ROLE.resource, rbac_v1.CLUSTER_ROLE.resource})
 _BINDINGS = frozenset({rbac_v1.ROLE_BINDING.resource, rbac_v1.CLUSTER_ROLE_BINDING.resource})
 _REMEMBERED = 20_000
 _SHOWN_RULES = 20
-_NO = Decision(False)
 _MASTER = Decision(True)
-_ANY = frozenset({"*"})
-_EVERYTHING = (
-    Rule(_ANY, _ANY, _ANY, frozenset(), ()),
-    Rule(_ANY, frozenset(), frozenset(), frozenset(), ("*",)),
-)
 _COLLECTED_BY = frozenset({"ownerReferences", "finalizers", "managedFields", "resourceVersion"})
 
 
@@ -45,7 +39,7 @@ class RBACAuthorizer:
         user = attributes.user
         if MASTERS in user.groups:
             return _MASTER
-        policy = self.policy()
+        policy = self.policy()  # first, as it forgets what was decided by an older one
         key = (
             user.name, user.groups, attributes.verb, attributes.group, attributes.resource, attributes.subresource,
             attributes.namespace, attributes.name, attributes.path,
@@ -54,7 +48,7 @@ class RBACAuthorizer:
         if decision is None:
             if len(self._decisions) >= _REMEMBERED:
                 self._decisions.clear()
-            decision = self._decisions[key] = _decide(policy.grants(user), attributes)
+            decision = self._decisions[key] = policy.decide(attributes)
         return decision
 
     def policy(self) -> Policy:
@@ -71,16 +65,9 @@ class RBACAuthorizer:
     def rules(self, user: User, namespace: str) -> list[Rule]:
         """What the user may do in a namespace (only cluster-wide grants for an empty one)."""
         if MASTERS in user.groups:
-            return list(_EVERYTHING)
+            return list(EVERYTHING)
         grants = self.policy().grants(user)
         return list(dict.fromkeys(grant.rule for grant in grants if grant.namespace in ("", namespace)))
-
-
-def _decide(grants: Iterable[Grant], wanted: Attributes) -> Decision:
-    for grant in grants:
-        if (not grant.namespace or grant.namespace == wanted.namespace) and grant.rule.allows(wanted):
-            return Decision(True, grant.reason)
-    return _NO
 
 
 class EscalationCheck:
@@ -108,7 +95,7 @@ class EscalationCheck:
             return
         self._demand(admission, [Rule.of(rule) for rule in new.get("rules") or ()], meta.name(new))
         gathering = _gathers(new) or _gathers(admission.old)
-        if gathering and missing(self._authorizer.rules(admission.user, admission.namespace), _EVERYTHING):
+        if gathering and missing(self._authorizer.rules(admission.user, admission.namespace), EVERYTHING):
             message = "must have cluster-admin privileges to use the aggregationRule"
             raise status.Forbidden(f'{admission.kind.resource} "{meta.name(new)}" is forbidden: {message}')
 

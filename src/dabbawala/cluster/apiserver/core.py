@@ -15,7 +15,6 @@ from dabbawala.cluster.apiserver.objects import Objects
 from dabbawala.cluster.apiserver.plugins import (
     Audit,
     Authenticator,
-    Authorizer,
     BodyDecoder,
     Endpoint,
     Mutator,
@@ -23,11 +22,12 @@ from dabbawala.cluster.apiserver.plugins import (
     SubresourceHandler,
     Validator,
 )
-from dabbawala.cluster.apiserver.request import ANONYMOUS, Request, User
+from dabbawala.cluster.apiserver.request import ANONYMOUS, Request
 from dabbawala.cluster.apiserver.resources import KindSet
 from dabbawala.cluster.apiserver.routes import Target
 from dabbawala.cluster.store.entry import Key
 from dabbawala.cluster.store.store import Store
+from dabbawala.policy.access import Authorizer, User
 
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX = 5

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from urllib.parse import quote
 
 from dabbawala.client import transport
-from dabbawala.cluster.apiserver.request import Query, Request, User
+from dabbawala.cluster.apiserver.request import Query, Request
 from dabbawala.cluster.apiserver.response import Response
+from dabbawala.policy.access import User
 
 Handle = Callable[[Request], Awaitable[Response]]
 

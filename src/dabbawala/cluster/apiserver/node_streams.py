@@ -6,9 +6,10 @@ from dabbawala.cluster.apiserver.core import Core
 from dabbawala.cluster.apiserver.kubelet_link import KubeletLink
 from dabbawala.cluster.apiserver.logs import Logs
 from dabbawala.cluster.apiserver.metrics_api import MetricsAPI
-from dabbawala.cluster.apiserver.plugins import Authorizer, SubresourceHandler
+from dabbawala.cluster.apiserver.plugins import SubresourceHandler
 from dabbawala.cluster.apiserver.proxy import Proxy
 from dabbawala.cluster.apiserver.streams import Streams
+from dabbawala.policy.access import Authorizer
 
 
 def handlers(core: Core, authorizer: Authorizer | None = None) -> dict[tuple[str, str], SubresourceHandler]:

@@ -10,42 +10,16 @@ from typing import Any, Literal, Protocol
 
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.apiserver.request import Request, User
+from dabbawala.cluster.apiserver.request import Request
 from dabbawala.cluster.apiserver.response import Response
 from dabbawala.cluster.apiserver.routes import Target
+from dabbawala.policy.access import Decision, User
 
 
 class Authenticator(Protocol):
     """Says who sent a request: a User, None for "not my kind of credential", or raises Unauthorized for a bad one."""
 
     async def authenticate(self, request: Request) -> User | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Attributes:
-    """What somebody wants to do. `path` is set for non-resource requests only. Source: authorization/v1."""
-
-    user: User
-    verb: str
-    group: str = ""
-    version: str = ""
-    resource: str = ""
-    subresource: str = ""
-    namespace: str = ""
-    name: str = ""
-    path: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    allowed: bool
-    reason: str = ""
-
-
-class Authorizer(Protocol):
-    """Answers from memory, without awaiting: it runs on every request."""
-
-    def authorize(self, attributes: Attributes) -> Decision: ...
 
 
 Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]

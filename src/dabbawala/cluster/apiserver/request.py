@@ -7,23 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from dabbawala.policy.access import AUTHENTICATED, MASTERS, UNAUTHENTICATED, User
+
 MAX_BODY_BYTES = 3 << 20
 """Of a request, however it arrives; the same as upstream's."""
-
-MASTERS = "system:masters"
-AUTHENTICATED = "system:authenticated"
-UNAUTHENTICATED = "system:unauthenticated"
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Who asks. Source: authentication/v1 UserInfo."""
-
-    name: str
-    groups: tuple[str, ...] = ()
-    uid: str = ""
-    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
 
 ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
 LOOPBACK = User("system:apiserver", (MASTERS, AUTHENTICATED))

@@ -15,11 +15,12 @@ from dabbawala.cluster.apiserver import response, rest_bodies
 from dabbawala.cluster.apiserver.authn import TokenAuthenticator
 from dabbawala.cluster.apiserver.authz import RBACAuthorizer
 from dabbawala.cluster.apiserver.core import Call, Core, Plugins
-from dabbawala.cluster.apiserver.plugins import Attributes, Authorizer, BodyDecoder, SubresourceHandler
-from dabbawala.cluster.apiserver.request import ANONYMOUS, Request, User
+from dabbawala.cluster.apiserver.plugins import BodyDecoder, SubresourceHandler
+from dabbawala.cluster.apiserver.request import ANONYMOUS, Request
 from dabbawala.cluster.apiserver.response import Response
 from dabbawala.cluster.apiserver.routes import Target
 from dabbawala.cluster.apiserver.tokens import InvalidToken
+from dabbawala.policy.access import Attributes, Authorizer, User
 
 _Answer = Callable[[Request, Target, Object], Awaitable[Object]]
 

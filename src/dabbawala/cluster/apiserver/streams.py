@@ -19,13 +19,14 @@ from dabbawala.cluster.apiserver import exec_peers, port_forwards, websocket
 from dabbawala.cluster.apiserver.exec_peers import Peer, SpdyPeer, WebSocketPeer
 from dabbawala.cluster.apiserver.kubelet_link import KubeletLink, Link
 from dabbawala.cluster.apiserver.objects import Objects
-from dabbawala.cluster.apiserver.plugins import Attributes, Authorizer, SubresourceHandler
+from dabbawala.cluster.apiserver.plugins import SubresourceHandler
 from dabbawala.cluster.apiserver.pod_targets import running_pod, wanted_container
 from dabbawala.cluster.apiserver.request import ANONYMOUS, Query, Request
 from dabbawala.cluster.apiserver.response import Response, Takeover, Tunnel
 from dabbawala.cluster.apiserver.routes import Target
 from dabbawala.cluster.apiserver.spdy_session import SpdySession
 from dabbawala.cluster.apiserver.websocket import WebSocket
+from dabbawala.policy.access import Attributes, Authorizer
 
 SPDY = "spdy/3.1"
 

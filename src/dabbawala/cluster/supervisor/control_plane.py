@@ -22,10 +22,10 @@ from dabbawala.apimachinery.clock import Clock, parse_time
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.apimachinery.status import StatusError
 from dabbawala.client.client import Client
-from dabbawala.cluster.apiserver.request import User
 from dabbawala.cluster.sandbox.client import HolderClient
 from dabbawala.cluster.supervisor import bootstrap, daemon, keeper, nodes, options, server
 from dabbawala.cluster.supervisor.paths import Paths
+from dabbawala.policy.access import User
 from dabbawala.reconcile.apply import Executor
 from dabbawala.reconcile.controller import Controller
 from dabbawala.reconcile.informer import Informers

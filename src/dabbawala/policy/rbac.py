@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from dabbawala.api import rbac_rules
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.apiserver.plugins import Attributes
-from dabbawala.cluster.apiserver.request import User
+from dabbawala.policy.access import MASTERS, SERVICE_ACCOUNT, Attributes, Decision, User
 
-_SERVICE_ACCOUNT = "system:serviceaccount:"
+_NO = Decision(False)
+_MASTER = Decision(True)
+_ANY = frozenset({"*"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,13 @@ def _path_matches(pattern: str, path: str) -> bool:
     return pattern in ("*", path) or (pattern.endswith("*") and path.startswith(pattern[:-1]))
 
 
+EVERYTHING = (
+    Rule(_ANY, _ANY, _ANY, frozenset(), ()),
+    Rule(_ANY, frozenset(), frozenset(), frozenset(), ("*",)),
+)
+"""What cluster-admin may do: every verb on every resource, and on every path."""
+
+
 class Grant(NamedTuple):
     """A rule that somebody has, where, and why. An empty namespace means everywhere."""
 
@@ -117,7 +125,7 @@ class Policy:
         kind, name = subject.get("kind"), subject.get("name", "")
         if kind == "ServiceAccount":
             home = subject.get("namespace") or namespace
-            return self._by_user, f"{_SERVICE_ACCOUNT}{home}:{name}", f'ServiceAccount "{name}/{home}"'
+            return self._by_user, f"{SERVICE_ACCOUNT}{home}:{name}", f'ServiceAccount "{name}/{home}"'
         return (self._by_group if kind == "Group" else self._by_user), name, f'{kind} "{name}"'
 
     def grants(self, user: User) -> Iterator[Grant]:
@@ -125,6 +133,29 @@ class Policy:
         yield from self._by_user.get(user.name, ())
         for group in user.groups:
             yield from self._by_group.get(group, ())
+
+    def decide(self, wanted: Attributes) -> Decision:
+        """Whether it is allowed, and by what. Members of `system:masters` may do everything."""
+        if MASTERS in wanted.user.groups:
+            return _MASTER
+        for grant in self.grants(wanted.user):
+            if (not grant.namespace or grant.namespace == wanted.namespace) and grant.rule.allows(wanted):
+                return Decision(True, grant.reason)
+        return _NO
+
+    def authorize(self, attributes: Attributes) -> Decision:
+        """`decide`, under the name that admission policies and servers ask by (`access.Authorizer`)."""
+        return self.decide(attributes)
+
+    def allows(self, wanted: Attributes) -> bool:
+        return self.decide(wanted).allowed
+
+    def users(self) -> list[str]:
+        """Everyone whom a binding names, service accounts by their user name."""
+        return sorted(self._by_user)
+
+    def groups(self) -> list[str]:
+        return sorted(self._by_group)
 
 
 def _rules(role: Object) -> tuple[Rule, ...]:
