@@ -11,12 +11,14 @@ import re
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_WILDCARD = rf"\*\.{_SUBDOMAIN}"
 _LABEL_1035 = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = rf"({_QUALIFIED})?"
 _CONFIG_KEY = r"[-._a-zA-Z0-9]+"
 _COMPILED = {
-    pattern: re.compile(pattern) for pattern in (_LABEL, _SUBDOMAIN, _LABEL_1035, _QUALIFIED, _LABEL_VALUE, _CONFIG_KEY)
+    pattern: re.compile(pattern)
+    for pattern in (_LABEL, _SUBDOMAIN, _WILDCARD, _LABEL_1035, _QUALIFIED, _LABEL_VALUE, _CONFIG_KEY)
 }
 _QUALIFIED_MESSAGE = (
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
@@ -51,6 +53,11 @@ _NOT_A_SUBDOMAIN = _explained(
     "and must start and end with an alphanumeric character",
     _SUBDOMAIN, "example.com",
 )  # fmt: skip
+_NOT_A_WILDCARD = _explained(
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+    "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+    _WILDCARD, "*.example.com",
+)  # fmt: skip
 _NOT_A_1035_LABEL = _explained(
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
     "start with an alphabetic character, and end with an alphanumeric character",
@@ -74,6 +81,11 @@ def dns_label(value: str) -> list[str]:
 def dns_subdomain(value: str) -> list[str]:
     """RFC 1123 subdomain, at most 253 bytes: what most objects are named by."""
     return _matching(value, _SUBDOMAIN, MAX_SUBDOMAIN, _NOT_A_SUBDOMAIN)
+
+
+def wildcard_subdomain(value: str) -> list[str]:
+    """`*.` and an RFC 1123 subdomain: a host that stands for many."""
+    return _matching(value, _WILDCARD, MAX_SUBDOMAIN, _NOT_A_WILDCARD)
 
 
 def dns_1035_label(value: str) -> list[str]:

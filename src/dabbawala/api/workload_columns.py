@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from dabbawala.api import cells
@@ -42,6 +43,31 @@ REPLICA_SET = (
     cells.CONTAINERS,
     cells.IMAGES,
     cells.SELECTOR,
+)
+
+
+STATEFUL_SET = (
+    cells.NAME,
+    cells.column("Ready", lambda obj: f"{cells.status(obj).get('readyReplicas') or 0}/{_desired(obj)}"),
+    cells.AGE,
+    cells.CONTAINERS,
+    cells.IMAGES,
+)
+
+
+def _controller(obj: Object) -> str:
+    owner = next((ref for ref in meta.owner_references(obj) if ref.get("controller")), None)
+    if owner is None:
+        return cells.NONE
+    group = owner["apiVersion"].rpartition("/")[0]
+    return f"{owner['kind']}{'.' if group else ''}{group}".lower() + f"/{owner['name']}"
+
+
+CONTROLLER_REVISION = (
+    cells.NAME,
+    cells.column("Controller", _controller),
+    cells.column("Revision", lambda obj: obj.get("revision") or 0),
+    cells.AGE,
 )
 
 
@@ -99,6 +125,34 @@ JOB = (
     cells.CONTAINERS,
     cells.IMAGES,
     cells.SELECTOR,
+)
+
+
+def _job_spec(obj: Object) -> Object:
+    """A CronJob's Jobs, seen as one."""
+    return {"spec": (cells.spec(obj).get("jobTemplate") or {}).get("spec") or {}}
+
+
+def _of_jobs(column: Column) -> Column:
+    read = column.read
+    assert read is not None
+    return replace(column, read=lambda obj, now: read(_job_spec(obj), now))
+
+
+def _last_schedule(obj: Object, now: datetime) -> str:
+    moment = cells.status(obj).get("lastScheduleTime")
+    return cells.since(moment, now) if moment else cells.NONE
+
+
+CRON_JOB = (
+    cells.NAME,
+    cells.column("Schedule", lambda obj: cells.spec(obj).get("schedule")),
+    cells.column("Timezone", lambda obj: cells.spec(obj).get("timeZone") or cells.NONE),
+    cells.column("Suspend", lambda obj: str(bool(cells.spec(obj).get("suspend")))),
+    cells.column("Active", lambda obj: len(cells.status(obj).get("active") or ()), type="integer"),
+    Column("Last Schedule", read=_last_schedule),
+    cells.AGE,
+    *(_of_jobs(column) for column in (cells.CONTAINERS, cells.IMAGES, cells.SELECTOR)),
 )
 
 

@@ -1,4 +1,5 @@
-"""Validation of what runs pods: Deployments, ReplicaSets, DaemonSets and Jobs.
+"""Validation of what runs pods: Deployments, ReplicaSets, DaemonSets and Jobs. What StatefulSets, CronJobs and
+ReplicationControllers share with them is public.
 
 Source: pkg/apis/apps/validation and pkg/apis/batch/validation.
 """
@@ -14,11 +15,13 @@ from dabbawala.apimachinery import meta, selectors, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import FieldError
 
+_COMPLETION_MODES = ("NonIndexed", "Indexed")
+
 
 def deployment(new: Object, old: Object | None) -> Errors:
     spec = new.get("spec") or {}
     yield from check.at_least(spec.get("replicas"), 0, "spec.replicas")
-    yield from _pods(spec, "deployment")
+    yield from pods(spec, "deployment")
     yield from _deployment_strategy(spec.get("strategy") or {})
     for field in ("minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"):
         yield from check.at_least(spec.get(field), 0, f"spec.{field}")
@@ -32,13 +35,13 @@ def replica_set(new: Object, old: Object | None) -> Errors:
     spec = new.get("spec") or {}
     yield from check.at_least(spec.get("replicas"), 0, "spec.replicas")
     yield from check.at_least(spec.get("minReadySeconds"), 0, "spec.minReadySeconds")
-    yield from _pods(spec, "replica set")
+    yield from pods(spec, "replica set")
     yield from _selector_stays(new, old)
 
 
 def daemon_set(new: Object, old: Object | None) -> Errors:
     spec = new.get("spec") or {}
-    yield from _pods(spec, "daemonset")
+    yield from pods(spec, "daemonset")
     strategy = spec.get("updateStrategy") or {}
     kinds = ("RollingUpdate", "OnDelete")
     yield from check.one_of(strategy.get("type"), kinds, "spec.updateStrategy.type")
@@ -56,7 +59,7 @@ def _selector_stays(new: Object, old: Object | None) -> Errors:
             yield check.invalid_json("spec.selector", selector, "field is immutable")
 
 
-def _pods(spec: Object, noun: str) -> Errors:
+def pods(spec: Object, noun: str, kind: str = "ReplicaSet") -> Errors:
     """The selector selects the template's labels, and the template's pods run for ever."""
     selector = spec.get("selector")
     if selector is None:
@@ -65,17 +68,21 @@ def _pods(spec: Object, noun: str) -> Errors:
         yield from check.label_selector(selector, "spec.selector")
         if check.is_empty_selector(selector):
             yield check.invalid_json("spec.selector", selector, f"empty selector is invalid for {noun}")
-    yield from _selected(spec, selector)
+    yield from selected(spec, selector)
     yield from pod_validation.template(spec, "spec")
-    pods = (spec.get("template") or {}).get("spec") or {}
-    if pods.get("restartPolicy") not in (None, "Always"):
-        yield status.not_supported("spec.template.spec.restartPolicy", pods["restartPolicy"], ("Always",))
-    if pods.get("activeDeadlineSeconds") is not None:
-        message = "activeDeadlineSeconds in ReplicaSet is not Supported"
+    yield from running_for_ever(spec, kind)
+
+
+def running_for_ever(spec: Object, kind: str) -> Errors:
+    wanted = (spec.get("template") or {}).get("spec") or {}
+    if wanted.get("restartPolicy") not in (None, "Always"):
+        yield status.not_supported("spec.template.spec.restartPolicy", wanted["restartPolicy"], ("Always",))
+    if wanted.get("activeDeadlineSeconds") is not None:
+        message = f"activeDeadlineSeconds in {kind} is not Supported"
         yield status.forbidden("spec.template.spec.activeDeadlineSeconds", message)
 
 
-def _selected(spec: Object, selector: Any) -> Errors:
+def selected(spec: Object, selector: Any) -> Errors:
     labels = meta.labels(spec.get("template") or {})
     if selector is None or check.is_empty_selector(selector):
         return
@@ -101,46 +108,51 @@ def _deployment_strategy(strategy: Object) -> Errors:
 def _rolling(rolling: Object, path: str) -> Errors:
     for field in ("maxUnavailable", "maxSurge"):
         yield from check.int_or_percent(rolling.get(field), f"{path}.{field}")
-        if field == "maxUnavailable" and _percent(rolling.get(field)) > 100:
+        if field == "maxUnavailable" and percent(rolling.get(field)) > 100:
             yield status.invalid(f"{path}.{field}", rolling[field], "must not be greater than 100%")
-    if _is_zero(rolling.get("maxUnavailable")) and _is_zero(rolling.get("maxSurge")):
+    if is_zero(rolling.get("maxUnavailable")) and is_zero(rolling.get("maxSurge")):
         message = "may not be 0 when `maxSurge` is 0"
         yield status.invalid(f"{path}.maxUnavailable", rolling.get("maxUnavailable"), message)
 
 
-def _percent(value: int | str | None) -> int:
+def percent(value: int | str | None) -> int:
     if isinstance(value, str) and value.endswith("%") and value[:-1].isdigit():
         return int(value[:-1])
     return 0
 
 
-def _is_zero(value: int | str | None) -> bool:
+def is_zero(value: int | str | None) -> bool:
     return value == 0 or (isinstance(value, str) and value.rstrip("%").strip("0") == "")
 
 
 def job(new: Object, old: Object | None) -> Errors:
     spec = new.get("spec") or {}
-    counts = (
-        "parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished",
-    )  # fmt: skip
-    for field in counts:
-        yield from check.at_least(spec.get(field), 0, f"spec.{field}")
-    modes = ("NonIndexed", "Indexed")
-    yield from check.one_of(spec.get("completionMode"), modes, "spec.completionMode")
-    if spec.get("completionMode") == "Indexed" and spec.get("completions") is None:
-        message = "when completion mode is Indexed"
-        yield status.required("spec.completions", message)
-    yield from _not_counted(spec)
-    yield from _selected(spec, spec.get("selector"))
-    yield from pod_validation.template(spec, "spec")
-    policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy")
-    if policy == "Always":
-        yield status.required("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
+    yield from selected(spec, spec.get("selector"))
+    yield from job_spec(spec, "spec")
     if old is not None:
         yield from _job_update(spec, old.get("spec") or {})
 
 
-def _not_counted(spec: Object) -> Errors:
+def job_spec(spec: Object, path: str) -> Errors:
+    """What holds for a Job and for the Jobs that a CronJob makes."""
+    counts = (
+        "parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished",
+    )  # fmt: skip
+    for field in counts:
+        yield from check.at_least(spec.get(field), 0, f"{path}.{field}")
+    if spec.get("completionMode") is not None:
+        yield from check.one_of(spec["completionMode"], _COMPLETION_MODES, f"{path}.completionMode")
+    if spec.get("completionMode") == "Indexed" and spec.get("completions") is None:
+        message = "when completion mode is Indexed"
+        yield status.required(f"{path}.completions", message)
+    yield from _not_counted(spec, path)
+    yield from pod_validation.template(spec, path)
+    policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy")
+    if policy == "Always":
+        yield status.required(f"{path}.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
+
+
+def _not_counted(spec: Object, path: str) -> Errors:
     """What the Job controller does not do is refused: a Job that says so would retry for ever, or never end."""
     for field, instead in (
         ("backoffLimitPerIndex", "use backoffLimit"),
@@ -148,10 +160,10 @@ def _not_counted(spec: Object) -> Errors:
         ("successPolicy", "use completions"),
     ):
         if spec.get(field) is not None:
-            yield status.forbidden(f"spec.{field}", f"this cluster does not count by index; {instead}")
+            yield status.forbidden(f"{path}.{field}", f"this cluster does not count by index; {instead}")
     for number, rule in enumerate((spec.get("podFailurePolicy") or {}).get("rules") or ()):
-        path = f"spec.podFailurePolicy.rules[{number}].action"
-        yield from check.one_of(rule.get("action"), ("Count", "FailJob", "Ignore"), path)
+        where = f"{path}.podFailurePolicy.rules[{number}].action"
+        yield from check.one_of(rule.get("action"), ("Count", "FailJob", "Ignore"), where)
 
 
 def _job_update(new: Object, old: Object) -> Errors:
@@ -170,6 +182,6 @@ def pod_disruption_budget(new: Object, old: Object | None) -> list[FieldError]:
         wrong.append(check.invalid_json("spec", spec, message))
     for field in ("minAvailable", "maxUnavailable"):
         wrong += check.int_or_percent(spec.get(field), f"spec.{field}")
-        if _percent(spec.get(field)) > 100:
+        if percent(spec.get(field)) > 100:
             wrong.append(status.invalid(f"spec.{field}", spec[field], "must not be greater than 100%"))
     return wrong
