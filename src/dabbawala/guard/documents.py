@@ -1,0 +1,237 @@
+"""From the bytes of a file to objects that know where each of their fields is written.
+
+Reading never raises: what cannot be read is a Problem with file, line, reason and remedy, and the documents around it
+are read all the same, since `---` at the beginning of a line ends a document whatever is wrong in it. Pure.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from pathlib import PurePath
+from typing import NamedTuple
+
+from dabbawala.apimachinery.meta import Object
+from dabbawala.guard import composing, json_text, positions
+from dabbawala.guard.composing import Built, Unreadable
+from dabbawala.guard.findings import Place, Problem
+from dabbawala.guard.positions import Layout, Position, Text
+
+FILE_BYTES_MAX = 64 * 1024 * 1024
+"""A file that is larger is not read; a dump of ten thousand objects is smaller."""
+
+PROBLEMS_MAX = 50
+"""Problems that are reported of one file."""
+
+_SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^%", re.MULTILINE)
+_EMPTY = re.compile(r"(?:\s++|#[^\n]*+|---(?=\s|\Z)|\.\.\.(?=\s|\Z))*+\Z")
+_TEMPLATE = re.compile(r"\{\{[-\s\w.$\"`(/*]")
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+
+_REMEDIES = {
+    "too-large": "Split the file; dumps of a cluster are scanned with --live.",
+    "too-deep": "Flatten the document; no Kubernetes object nests as deep.",
+    "yaml-bomb": "Write out what the aliases stand for, or use fewer of them.",
+    "yaml-cycle": "Remove the alias from what its anchor names.",
+    "yaml-key": "Put the key into quotes, or write a name.",
+    "yaml-merge": "Let << name a mapping, as in `<<: *name`.",
+    "yaml-value": "Put the value into quotes if it is text.",
+    "yaml-characters": "Remove the character, or write it as an escape in double quotes.",
+    "json-syntax": "Correct the JSON at this place.",
+}
+_SYNTAX = "Correct the YAML at this place: indentation, quotes and brackets are the usual causes."
+_TEMPLATED = "Scan the chart's folder (the one with Chart.yaml), so that its templates are rendered first."
+
+
+class Document:
+    """One object of a file. `object` is as it was written: nothing is defaulted. The items of a List are documents of
+    their own. `index` counts a file's documents from 0; `is_object` tells Kubernetes objects from other YAML."""
+
+    __slots__ = ("_layout", "_row", "_text", "file", "index", "object")
+
+    def __init__(self, obj: Object, file: str, text: Text, place: tuple[Layout, int, int]) -> None:
+        self.object = obj
+        self.file = file
+        self._text = text
+        self._layout, self._row, self.index = place
+
+    @property
+    def is_object(self) -> bool:
+        version, kind = self.object.get("apiVersion"), self.object.get("kind")
+        return bool(version and kind) and isinstance(version, str) and isinstance(kind, str)
+
+    @property
+    def line(self) -> int:
+        return self.position("").line
+
+    def position(self, path: str) -> Position:
+        """Where a field is written: `spec.containers[web].image`, `spec.rules[0].host`,
+        `metadata.labels['app.kubernetes.io/name']`. A list's element is named by its index or by its `name`. Of a field
+        that is absent, the nearest thing around it that is there, and `exact` is False."""
+        row, exact = positions.row_of(self._layout, self.object, positions.parts(path), self._row)
+        return positions.position(self._text, self._layout, row, exact=exact)
+
+    def place(self, path: str) -> Place:
+        """The same, as findings carry it."""
+        found = self.position(path)
+        return Place(self.file, found.line, found.column, found.end_line, path)
+
+    def source_line(self, number: int) -> str:
+        """A line of the file."""
+        return self._text.line(number)
+
+    def __repr__(self) -> str:
+        return f"Document({self.file}#{self.index} {self.object.get('kind', '')})"
+
+
+class Reading(NamedTuple):
+    """What a file holds, in its order, and what of it could not be read."""
+
+    documents: list[Document]
+    problems: list[Problem]
+
+
+def read(path: str | PurePath, data: bytes) -> Reading:
+    """The documents of a file's content. `path` is only the name that problems and positions are reported under; its
+    suffix .json says that nothing but JSON is meant."""
+    file = str(path)
+    text, problem = _decoded(file, data)
+    if text is None:
+        return Reading([], [problem] if problem else [])
+    reader = _Reader(file, text)
+    for start, end in _chunks(text):
+        if not reader.chunk(start, end):
+            break
+    return Reading(reader.documents, reader.problems)
+
+
+def _decoded(file: str, data: bytes) -> tuple[str | None, Problem | None]:
+    if len(data) > FILE_BYTES_MAX:
+        size = f"the file has {len(data):,} bytes; {FILE_BYTES_MAX:,} are read at most"
+        return None, Problem(Place(file, 1, 1), "too-large", size, _REMEDIES["too-large"])
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    if b"\0" in data and encoding in ("utf-8", "utf-8-sig"):
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        remedy = "Leave it out of the scan, or save it as text in UTF-8."
+        return None, Problem(Place(file, line, 1), "binary", "the file is binary: it has a NUL byte", remedy)
+    try:
+        return data.decode(encoding), None
+    except UnicodeDecodeError as wrong:
+        good = data[: wrong.start].decode(encoding, "ignore")
+        place = Place(file, good.count("\n") + 1, len(good) - good.rfind("\n"))
+        message = f"the text is not {encoding.removesuffix('-sig').upper()}: {wrong.reason} at byte {wrong.start}"
+        return None, Problem(place, "not-utf-8", message, "Save the file as UTF-8.")
+
+
+def _chunks(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of a text that hold one document each. Directives (%) belong to what follows them, so that such a text
+    stays whole."""
+    if _DIRECTIVE.search(text) is not None:
+        yield 0, len(text)
+        return
+    start = 0
+    for found in _SEPARATOR.finditer(text):
+        if found.start() > start:
+            yield start, found.start()
+        start = found.start()
+    yield start, len(text)
+
+
+class _Reader:
+    """The documents and problems of one file so far."""
+
+    def __init__(self, file: str, content: str) -> None:
+        self.file = file
+        self.text = Text(content)
+        self.documents: list[Document] = []
+        self.problems: list[Problem] = []
+
+    def chunk(self, start: int, end: int) -> bool:
+        """Read one span of the text; whether to go on."""
+        content = self.text.content[start:end] if (start, end) != (0, len(self.text.content)) else self.text.content
+        if _EMPTY.match(content):
+            return True
+        is_json = json_text.looks_so(content)
+        if is_json and self._built(json_text.documents, content, start, last=self.file.endswith(".json")):
+            return True
+        only_json = is_json and self.file.endswith(".json")
+        if not only_json:
+            self._built(composing.documents, content, start, last=True)
+        templated = bool(self.problems) and self.problems[-1].code == "template"
+        return not templated and len(self.problems) < PROBLEMS_MAX
+
+    def _built(self, reader: Callable[[str], Iterator[Built]], content: str, start: int, *, last: bool) -> bool:
+        """Whether all of the span could be read. Unless this is the `last` attempt, a failure leaves no trace."""
+        found: list[Built] = []
+        wrong: Unreadable | None = None
+        try:
+            found.extend(reader(content))
+        except Unreadable as error:
+            if not last:
+                return False
+            wrong = error
+        for built in found:
+            built.layout.offset = start
+            self._take(built)
+        if wrong is not None:
+            self._unreadable(wrong, content, start)
+        return wrong is None
+
+    def _take(self, built: Built) -> None:
+        for repeated in built.repeated:
+            self._repeated(repeated, built.layout.offset)
+        value = built.value
+        if value is None:
+            return
+        if not isinstance(value, dict):
+            kind = "list" if isinstance(value, list) else "single value"
+            self._not_an_object(built.layout, 0, f"the document is a {kind}, not an object")
+        elif isinstance(value.get("items"), list) and str(value.get("kind", "")).endswith("List"):
+            self._items(value, built.layout)
+        else:
+            self._document(value, built.layout, 0)
+
+    def _document(self, obj: Object, layout: Layout, row: int) -> None:
+        self.documents.append(Document(obj, self.file, self.text, (layout, row, len(self.documents))))
+
+    def _items(self, value: Object, layout: Layout) -> None:
+        """The objects of a List. Those of a typed one (PodList) have no kind of their own."""
+        inherited: Object = {}
+        if value["kind"] != "List":
+            inherited = {"apiVersion": value.get("apiVersion"), "kind": value["kind"].removesuffix("List")}
+        entry = layout.entry(0, "items") or 0
+        rows = list(layout.children(entry))
+        for index, item in enumerate(value["items"]):
+            row = rows[index] if len(rows) == len(value["items"]) else entry
+            if isinstance(item, dict):
+                self._document({**inherited, **item}, layout, row)
+            else:
+                self._not_an_object(layout, row, f"items[{index}] of the {value['kind']} is not an object")
+
+    def _repeated(self, repeated: composing.Repeated, offset: int) -> None:
+        first, _ = self.text.place(repeated.first + offset)
+        message = f"the key {repeated.key!r} is given twice, in line {first} already; the last one counts"
+        self._problem(repeated.again + offset, "duplicate-key", message, "Keep the one that is meant.")
+
+    def _not_an_object(self, layout: Layout, row: int, message: str) -> None:
+        remedy = "Leave the file out of the scan, or write an object with apiVersion and kind."
+        self._problem(layout.starts[row] + layout.offset, "not-an-object", message, remedy)
+
+    def _unreadable(self, wrong: Unreadable, content: str, start: int) -> None:
+        if wrong.code.startswith(("yaml", "json")) and _TEMPLATE.search(content):
+            found = _TEMPLATE.search(content)
+            assert found is not None
+            message = "the file is a template: {{ … }} stands where YAML has values"
+            self._problem(found.start() + start, "template", message, _TEMPLATED)
+            return
+        offset = min(wrong.offset, len(content)) + start
+        self._problem(offset, wrong.code, wrong.message, _REMEDIES.get(wrong.code, _SYNTAX))
+
+    def _problem(self, offset: int, code: str, message: str, remedy: str) -> None:
+        line, column = self.text.place(offset)
+        self.problems.append(Problem(Place(self.file, line, column), code, message, remedy))

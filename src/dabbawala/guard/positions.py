@@ -1,0 +1,234 @@
+"""Where a field of an object is written: from `spec.containers[web].image` to a line and a column.
+
+A layout is what is left of a YAML or JSON document once its value is built: for every value, in the order in which it
+was written, where its key and itself begin, where it ends, and how many rows belong to it. That is a hundredth of a
+node tree, so that positions of 10,000 objects fit into memory; lines are counted when somebody asks for one. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class Merge:
+    """The type of `MERGE`: the key `<<`, whose value's fields are the mapping's own."""
+
+    def __repr__(self) -> str:
+        return "MERGE"
+
+
+MERGE = Merge()
+Key = str | Merge | None
+_CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
+_PART = re.compile(r"""\[(\d+)\]|\[(['"])(.*?)\2\]|\[([^\]]*)\]|([^.\[]+)""")
+
+
+class Position(NamedTuple):
+    """Lines and columns count from 1; the end is behind the last character. `exact` is False where the field is not
+    written and this is the nearest thing around it that is."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    exact: bool = True
+
+
+class Text:
+    """The text of a file, and where its lines begin."""
+
+    __slots__ = ("_starts", "content")
+
+    def __init__(self, content: str) -> None:
+        self.content = content
+        self._starts: array[int] | None = None
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Line and column, from 1, of an offset in characters."""
+        if self._starts is None:
+            self._starts = array("I", (0, *(found.end() for found in re.finditer("\n", self.content))))
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """A line without its end; empty when there is none of that number."""
+        self.place(0)
+        assert self._starts is not None
+        if not 0 < number <= len(self._starts):
+            return ""
+        start = self._starts[number - 1]
+        end = self.content.find("\n", start)
+        return self.content[start : end if end >= 0 else None].rstrip("\r")
+
+
+class Layout:
+    """Rows of one document, each value's before those of what is in it. `offset` is the document's place in its file;
+    a row's numbers count from there. An alias has the rows of what it stands for."""
+
+    __slots__ = ("begins", "ends", "keys", "offset", "sizes", "starts")
+
+    def __init__(self, offset: int = 0) -> None:
+        self.offset = offset
+        self.keys: list[Key] = []
+        self.begins: array[int] = array("I")
+        self.starts: array[int] = array("I")
+        self.ends: array[int] = array("I")
+        self.sizes: array[int] = array("I")
+
+    def add(self, key: Key, begin: int, span: tuple[int, int]) -> int:
+        """A row for a value whose key begins at `begin`; its number."""
+        self.keys.append(key)
+        self.begins.append(begin)
+        self.starts.append(span[0])
+        self.ends.append(span[1])
+        self.sizes.append(1)
+        return len(self.keys) - 1
+
+    def close(self, row: int, end: int) -> None:
+        """All that belongs to the collection of this row has been added."""
+        self.ends[row] = max(end, self.starts[row])
+        self.sizes[row] = len(self.keys) - row
+
+    def repeat(self, key: Key, begin: int, row: int) -> int:
+        """Rows for an alias: those of `row` again, under a key of its own."""
+        first, last = len(self.keys), row + self.sizes[row]
+        for column in (self.keys, self.begins, self.starts, self.ends, self.sizes):
+            column.extend(column[row:last])  # type: ignore[arg-type]  # each with its own kind
+        self.keys[first], self.begins[first] = key, begin
+        return first
+
+    def children(self, row: int) -> Iterator[int]:
+        last, child = row + self.sizes[row], row + 1
+        while child < last:
+            yield child
+            child += self.sizes[child]
+
+    def entry(self, row: int, key: str) -> int | None:
+        """The row of a mapping's field; the last where it is given twice, as readers take it."""
+        found = None
+        for child in self.children(row):
+            name = self.keys[child]
+            if name == key:
+                found = child
+            elif name is MERGE:
+                merged = self.entry(child, key)
+                found = merged if merged is not None else found
+            elif name is None and found is None:  # one of a list of merged mappings, of which the first counts
+                found = self.entry(child, key)
+        return found
+
+    def item(self, row: int, index: int) -> int | None:
+        return next((child for at, child in enumerate(self.children(row)) if at == index), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """An element of a list, by its `name`."""
+
+    name: str
+
+
+Part = str | int | Name
+
+
+def parts(path: str) -> list[Part]:
+    """`spec.containers[web].ports[0]` and `metadata.labels['app.kubernetes.io/name']`, taken apart."""
+    found: list[Part] = []
+    for number, quote, quoted, name, field in _PART.findall(path):
+        if number:
+            found.append(int(number))
+        elif quote:
+            found.append(str(quoted))
+        else:
+            found.append(str(field) if field else Name(name))
+    return found
+
+
+def row_of(layout: Layout, obj: Any, path: list[Part], row: int = 0) -> tuple[int, bool]:
+    """The row of a path below the value `obj` of `row`, or of its nearest ancestor that is written; whether it is the
+    path's own."""
+    at = 0
+    while at < len(path):
+        found = _step(layout, obj, row, path[at:])
+        if found is None:
+            return row, False
+        row, obj, taken = found
+        at += taken
+    return row, True
+
+
+def _step(layout: Layout, obj: Any, row: int, rest: list[Part]) -> tuple[int, Any, int] | None:
+    """One step: the row, its value, and how many parts it took."""
+    part = rest[0]
+    if isinstance(obj, list):
+        return _into_list(layout, obj, row, part)
+    if not isinstance(obj, dict):
+        return None
+    field, taken = _field(obj, rest)
+    if field is None:
+        return _other_list(layout, obj, row, rest)
+    if field in _CONTAINER_LISTS and taken < len(rest) and isinstance(rest[taken], Name):
+        return _other_list(layout, obj, row, rest) or _entry(layout, obj, row, (field, taken))
+    return _entry(layout, obj, row, (field, taken))
+
+
+def _entry(layout: Layout, obj: dict[str, Any], row: int, field: tuple[str, int]) -> tuple[int, Any, int] | None:
+    found = layout.entry(row, field[0])
+    return None if found is None else (found, obj[field[0]], field[1])
+
+
+def _field(obj: dict[str, Any], rest: list[Part]) -> tuple[str | None, int]:
+    """The field that a path goes on with. A key with dots in it may stand there without quotes."""
+    joined = ""
+    for taken, part in enumerate(rest, 1):
+        if not isinstance(part, str):
+            joined += f"[{part.name if isinstance(part, Name) else part}]"
+        else:
+            joined = f"{joined}.{part}" if joined else part
+        if joined in obj:
+            return joined, taken
+    return (rest[0].name, 1) if isinstance(rest[0], Name) and rest[0].name in obj else (None, 0)
+
+
+def _into_list(layout: Layout, obj: list[Any], row: int, part: Part) -> tuple[int, Any, int] | None:
+    index = part if isinstance(part, int) else _named(obj, part.name if isinstance(part, Name) else part)
+    if index is None or index >= len(obj):
+        return None
+    found = layout.item(row, index)
+    return None if found is None else (found, obj[index], 1)
+
+
+def _named(items: list[Any], name: str) -> int | None:
+    for index, item in enumerate(items):
+        if isinstance(item, dict) and item.get("name") == name:
+            return index
+    return None
+
+
+def _other_list(layout: Layout, obj: dict[str, Any], row: int, rest: list[Part]) -> tuple[int, Any, int] | None:
+    """`containers[x]` may be any container of the pod."""
+    if rest[0] not in _CONTAINER_LISTS or len(rest) < 2 or not isinstance(rest[1], Name):
+        return None
+    for field in (str(rest[0]), *_CONTAINER_LISTS):
+        items = obj.get(field)
+        index = _named(items, rest[1].name) if isinstance(items, list) else None
+        found = layout.entry(row, field) if index is not None else None
+        if found is not None and index is not None and isinstance(items, list):
+            child = layout.item(found, index)
+            return None if child is None else (child, items[index], 2)
+    return None
+
+
+def position(text: Text, layout: Layout, row: int, *, exact: bool = True) -> Position:
+    """From the beginning of a field's key to the end of its value."""
+    begin, end = layout.begins[row], layout.ends[row]
+    if end < begin:  # an alias, whose value is written further up
+        begin = layout.starts[row]
+    begin, end = begin + layout.offset, end + layout.offset
+    end = begin + len(text.content[begin:end].rstrip())
+    return Position(*text.place(begin), *text.place(end), exact)
