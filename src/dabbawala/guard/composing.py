@@ -27,6 +27,9 @@ from yaml.events import (
 from dabbawala.guard import scalars
 from dabbawala.guard.positions import MERGE, Key, Layout
 
+Event = Any
+"""One of the parser's; their published types leave open whether marks are there, which they are."""
+
 DEPTH_MAX = 200
 """Levels of nesting, as many as the JSON that is made of it may have."""
 
@@ -92,7 +95,7 @@ class _Frame:
 class _Document:
     """One document as far as its events have passed."""
 
-    __slots__ = ("_aliased", "_anchors", "_frames", "_weight", "frame", "layout", "repeated", "value")
+    __slots__ = ("_aliased", "_anchors", "_end", "_frames", "_weight", "frame", "layout", "repeated", "value")
 
     def __init__(self) -> None:
         self.layout = Layout()
@@ -102,8 +105,9 @@ class _Document:
         self._frames: list[_Frame] = []
         self._anchors: dict[str, _Anchor] = {}
         self._weight = self._aliased = 0
+        self._end = 0  # of the value before
 
-    def scalar(self, event: ScalarEvent) -> None:
+    def scalar(self, event: Event) -> None:
         start = event.start_mark.index
         frame = self.frame
         text = event.value
@@ -112,12 +116,13 @@ class _Document:
             self._begin_entry(frame, event, start)
             return
         value = _value(event)
-        row = self._row(start, event.end_mark.index)
+        self._end = event.end_mark.index
+        row = self._row(start, self._end)
         if event.anchor:
             self._anchors[event.anchor] = _Anchor(value, row, len(text) + 1, 0)
         self._attach(value, 0)
 
-    def _begin_entry(self, frame: _Frame, event: ScalarEvent, start: int) -> None:
+    def _begin_entry(self, frame: _Frame, event: Event, start: int) -> None:
         frame.begin = start
         value = _value(event)
         if event.implicit[0] and value == "<<":
@@ -160,7 +165,7 @@ class _Document:
             frame.container[frame.key] = value
         frame.key = None
 
-    def begin(self, event: MappingStartEvent | SequenceStartEvent, container: Any) -> None:
+    def begin(self, event: Event, container: Any) -> None:
         start = event.start_mark.index
         frame = self.frame
         if frame is not None:
@@ -174,18 +179,20 @@ class _Document:
         if event.anchor:
             self._anchors.pop(event.anchor, None)
 
-    def end(self, event: MappingEndEvent | SequenceEndEvent) -> None:
+    def end(self, event: Event) -> None:
         frame, layout = self.frame, self.layout
         assert frame is not None
         flow = event.end_mark.index > event.start_mark.index
-        layout.close(frame.row, event.end_mark.index if flow else layout.ends[-1])
+        if flow:
+            self._end = event.end_mark.index
+        layout.close(frame.row, self._end)
         self.frame = self._frames.pop() if self._frames else None
         if frame.anchor:
             weight = self._weight - frame.weight + 1
             self._anchors[frame.anchor] = _Anchor(frame.container, frame.row, weight, frame.height)
         self._attach(frame.container, frame.height)
 
-    def alias(self, event: AliasEvent) -> None:
+    def alias(self, event: Event) -> None:
         start = event.start_mark.index
         found = self._anchors.get(event.anchor)
         if found is None:
@@ -200,9 +207,10 @@ class _Document:
         if frame is not None and frame.key is None and frame.container.__class__ is dict:
             frame.key, frame.begin = _key(found.value, start), start
             return
+        self._end = start + len(event.anchor) + 1
         key, begin = (None, start) if frame is None or frame.key is None else (frame.key, frame.begin)
         if found.row < 0:
-            self.layout.add(key, begin, (start, start + len(event.anchor) + 1))
+            self.layout.add(key, begin, (start, self._end))
         else:
             self.layout.repeat(key, begin, found.row)
         self._attach(_copy(found.value), found.height)
@@ -214,7 +222,7 @@ class _Document:
         return Unreadable("yaml-syntax", f"the alias *{name} has no anchor &{name} before it", start)
 
 
-def _value(event: ScalarEvent) -> Any:
+def _value(event: Event) -> Any:
     plain, quoted = event.implicit
     try:
         if plain:
