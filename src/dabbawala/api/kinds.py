@@ -6,6 +6,7 @@ The order of groups and versions is the order of discovery: clients prefer what 
 from __future__ import annotations
 
 from dabbawala.api import (
+    admissionregistration_v1,
     apiextensions_v1,
     apps_v1,
     argoproj_v1alpha1,
@@ -39,6 +40,7 @@ KINDS: tuple[Kind, ...] = (
     *policy_v1.KINDS,
     *rbac_v1.KINDS,
     *storage_v1.KINDS,
+    *admissionregistration_v1.KINDS,
     *apiextensions_v1.KINDS,
     *scheduling_v1.KINDS,
     *coordination_v1.KINDS,

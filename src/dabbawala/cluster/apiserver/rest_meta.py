@@ -15,7 +15,13 @@ from dabbawala.cluster.apiserver.core import Call
 
 # Kinds whose spec has no generation upstream, although they have a status.
 _NO_GENERATION = frozenset({"namespaces", "nodes", "persistentvolumes", "persistentvolumeclaims", "resourcequotas"})
-_GENERATION = frozenset({"networkpolicies.networking.k8s.io"})
+_GENERATION = frozenset(
+    {
+        "networkpolicies.networking.k8s.io", "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+    }
+)  # fmt: skip
 # Server-owned metadata, kept from the stored object on every update.
 _KEPT = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 
