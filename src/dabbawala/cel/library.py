@@ -1,0 +1,116 @@
+"""All functions by name, as both evaluators call them: values in, a value or an EvaluationError out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dabbawala.cel import arithmetic, conversions, strings, values
+from dabbawala.cel.errors import EvaluationError
+from dabbawala.cel.values import NOTHING, Optional
+
+
+def negated(value: Any) -> bool:
+    if value is True or value is False:
+        return not value
+    raise EvaluationError("no such overload")
+
+
+def optional_value(holder: Any) -> Any:
+    if not isinstance(holder, Optional):
+        raise EvaluationError("no such overload")
+    if not holder.present:
+        raise EvaluationError("optional.none() dereference")
+    return holder.value
+
+
+def has_value(holder: Any) -> bool:
+    if isinstance(holder, Optional):
+        return holder.present
+    raise EvaluationError("no such overload")
+
+
+def of_non_zero(value: Any) -> Optional:
+    empty = value is None or (type(value) in (str, bytes, list, bool, int, float, values.Uint) and not value)
+    return NOTHING if empty or (values.is_map(value) and not len(value)) else Optional(value)
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "_==_": values.equals,
+    "_!=_": lambda left, right: not values.equals(left, right),
+    "_<_": arithmetic.less,
+    "_<=_": arithmetic.less_equals,
+    "_>_": arithmetic.greater,
+    "_>=_": arithmetic.greater_equals,
+    "_+_": arithmetic.add,
+    "_-_": arithmetic.subtract,
+    "_*_": arithmetic.multiply,
+    "_/_": arithmetic.divide,
+    "_%_": arithmetic.modulo,
+    "-_": arithmetic.negate,
+    "!_": negated,
+    "@in": values.contains,
+}
+OPTIONALS: dict[str, Callable[..., Any]] = {
+    "optional.of": Optional,
+    "optional.none": lambda: NOTHING,
+    "optional.ofNonZeroValue": of_non_zero,
+    "value": optional_value,
+    "hasValue": has_value,
+}
+FUNCTIONS: dict[str, Callable[..., Any]] = {**OPERATORS, **OPTIONALS, **conversions.FUNCTIONS, **strings.FUNCTIONS}
+
+
+class Costly(ArithmeticError):
+    """The bound of the cost is over the limit of an expression: the interpreter decides."""
+
+
+def truth(value: Any) -> Any:
+    if value is True or value is False:
+        return value
+    raise TypeError
+
+
+def text(value: Any) -> Any:
+    if type(value) is str:
+        return value
+    raise TypeError
+
+
+def iterable(value: Any) -> Any:
+    if type(value) is list or values.is_map(value):
+        return value
+    raise TypeError
+
+
+def length(value: Any) -> int:
+    return len(value) if type(value) in (str, list, dict, bytes, values.MixedMap) else 1
+
+
+def optional_element(value: Any) -> tuple[Any, ...]:
+    return (value.value,) if value.present else ()
+
+
+def type_ident(variables: Any, name: str) -> Any:
+    return values.TypeValue(values.TYPE_IDENTS[name])
+
+
+# What compiled code finds by name beside the functions.
+SUPPORT: dict[str, Any] = {
+    "M": object(),
+    "_truth": truth,
+    "_text": text,
+    "_range": iterable,
+    "_length": length,
+    "_index": values.index,
+    "_has": values.has,
+    "_select": values.select,
+    "_lookup": values.lookup,
+    "_as_map": values.as_map,
+    "_optional_element": optional_element,
+    "_type_ident": type_ident,
+    "_uint": values.Uint,
+    "_double": float,
+    "_Costly": Costly,
+}
+BUILTINS: dict[str, Any] = {"len": len}

@@ -1,0 +1,137 @@
+"""A compiled expression and what its evaluation may cost.
+
+The compiled function runs first; when it raises, or when the bound of its cost is over what is left, the interpreter
+evaluates again and decides. A program can be stored: its code, and the checked tree, which is read only when the
+interpreter needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from types import CodeType, FunctionType
+from typing import Any
+
+from dabbawala.cel import cost
+from dabbawala.cel.errors import EvaluationError
+from dabbawala.cel.interpret import Interpreter
+from dabbawala.cel.tree import Checked, read
+
+_UNLIMITED = 2**62
+# What optimistic code raises where the language has an error, or its own reason.
+_SURPRISES = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, EvaluationError)
+
+
+class Budget:
+    """Cost that several evaluations share. Bounds are added first; when they reach the limit, the evaluations so far
+    are repeated exactly."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._exact = 0
+        self._bound = 0
+        self._open: list[tuple[Program, Mapping[str, Any]]] = []
+
+    @property
+    def used(self) -> int:
+        """What has been used, exactly."""
+        self._settle()
+        return self._exact
+
+    @property
+    def left(self) -> int:
+        """At least this much is left."""
+        return self.limit - self._exact - self._bound
+
+    def admit(self, program: Program, variables: Mapping[str, Any], bound: int) -> bool:
+        """Whether an evaluation surely fits."""
+        if bound > self.left:
+            self._settle()
+            if bound > self.left:
+                return False
+        self._bound += bound
+        self._open.append((program, variables))
+        return True
+
+    def charge(self, amount: int) -> None:
+        self._exact += amount
+
+    def _settle(self) -> None:
+        for program, variables in self._open:
+            self._exact += program.cost(variables)
+        self._open.clear()
+        self._bound = 0
+
+
+class Program:
+    """An expression ready to be evaluated, as often as wanted. It holds no state of an evaluation."""
+
+    def __init__(
+        self, source: str, result_type: str, checked: bytes, *, code: CodeType | None, bound: int, library: Library
+    ) -> None:
+        self.source, self.result_type = source, result_type
+        self._serialized, self._code, self._bound, self._library = checked, code, bound, library
+        self._run: Callable[[Mapping[str, Any]], Any] | None = None
+        if code is not None:
+            self._run = FunctionType(code, library.names)
+
+    @cached_property
+    def _checked(self) -> Checked:
+        return read(self._serialized)
+
+    def evaluate(self, variables: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
+        """The value. Raises EvaluationError, and CostExceeded over the limit of an expression or of the budget."""
+        run = self._run
+        if run is None:
+            return self.interpret(variables, budget=budget)
+        bound = self._bound
+        try:
+            value = run(variables)
+        except _SURPRISES:
+            return self.interpret(variables, budget=budget)
+        if not bound:
+            value, bound = value
+        if bound > cost.PER_EXPRESSION or (budget is not None and not budget.admit(self, variables, bound)):
+            return self.interpret(variables, budget=budget)
+        return value
+
+    def interpret(self, variables: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
+        """The value by the exact evaluator. Raises as `evaluate`."""
+        if budget is not None:
+            limit = min(cost.PER_EXPRESSION, budget.limit - budget.used)
+        else:
+            limit = cost.PER_EXPRESSION
+        interpreter = self._interpreter(variables, limit)
+        try:
+            return interpreter.run()
+        except EvaluationError as error:
+            raise self._placed(error, interpreter.failed_at) from None
+        finally:
+            if budget is not None:
+                budget.charge(interpreter.cost)
+
+    def cost(self, variables: Mapping[str, Any]) -> int:
+        """What an evaluation costs, in Kubernetes' units."""
+        interpreter = self._interpreter(variables, _UNLIMITED)
+        try:
+            interpreter.run()
+        except EvaluationError:
+            return interpreter.cost
+        return interpreter.cost
+
+    def _interpreter(self, variables: Mapping[str, Any], limit: int) -> Interpreter:
+        return Interpreter(self._checked, variables, functions=self._library.functions, limit=limit)
+
+    def _placed(self, error: EvaluationError, id: int) -> EvaluationError:
+        place = self._checked.places.get(id)
+        if place is not None and not error.line:
+            before = self.source[:place]
+            error.line, error.column = before.count("\n") + 1, place - before.rfind("\n")
+        return error
+
+
+class Library:
+    """The functions of an environment: by name, and by their names in compiled code."""
+
+    def __init__(self, functions: Mapping[str, Callable[..., Any]], names: dict[str, Any]) -> None:
+        self.functions, self.names = functions, names
