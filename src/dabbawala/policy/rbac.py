@@ -134,21 +134,17 @@ class Policy:
         for group in user.groups:
             yield from self._by_group.get(group, ())
 
-    def decide(self, wanted: Attributes) -> Decision:
+    def authorize(self, attributes: Attributes) -> Decision:
         """Whether it is allowed, and by what. Members of `system:masters` may do everything."""
-        if MASTERS in wanted.user.groups:
+        if MASTERS in attributes.user.groups:
             return _MASTER
-        for grant in self.grants(wanted.user):
-            if (not grant.namespace or grant.namespace == wanted.namespace) and grant.rule.allows(wanted):
+        for grant in self.grants(attributes.user):
+            if (not grant.namespace or grant.namespace == attributes.namespace) and grant.rule.allows(attributes):
                 return Decision(True, grant.reason)
         return _NO
 
-    def authorize(self, attributes: Attributes) -> Decision:
-        """`decide`, under the name that admission policies and servers ask by (`access.Authorizer`)."""
-        return self.decide(attributes)
-
     def allows(self, wanted: Attributes) -> bool:
-        return self.decide(wanted).allowed
+        return self.authorize(wanted).allowed
 
     def users(self) -> list[str]:
         """Everyone whom a binding names, service accounts by their user name."""

@@ -48,7 +48,7 @@ class RBACAuthorizer:
         if decision is None:
             if len(self._decisions) >= _REMEMBERED:
                 self._decisions.clear()
-            decision = self._decisions[key] = policy.decide(attributes)
+            decision = self._decisions[key] = policy.authorize(attributes)
         return decision
 
     def policy(self) -> Policy:
