@@ -10,7 +10,7 @@ import codecs
 import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard import composing, json_text, positions
@@ -48,17 +48,24 @@ _SYNTAX = "Correct the YAML at this place: indentation, quotes and brackets are 
 _TEMPLATED = "Scan the chart's folder (the one with Chart.yaml), so that its templates are rendered first."
 
 
+class Origin(Protocol):
+    """Leads what was rendered back to its sources."""
+
+    def place(self, document: Document, path: str) -> Place: ...
+
+
 class Document:
     """One object of a file. `object` is as it was written: nothing is defaulted. The items of a List are documents of
     their own. `index` counts a file's documents from 0; `is_object` tells Kubernetes objects from other YAML."""
 
-    __slots__ = ("_layout", "_row", "_text", "file", "index", "object")
+    __slots__ = ("_layout", "_row", "_text", "file", "index", "object", "origin")
 
     def __init__(self, obj: Object, file: str, text: Text, place: tuple[Layout, int, int]) -> None:
         self.object = obj
         self.file = file
         self._text = text
         self._layout, self._row, self.index = place
+        self.origin: Origin | None = None
 
     @property
     def is_object(self) -> bool:
@@ -73,11 +80,21 @@ class Document:
         """Where a field is written: `spec.containers[web].image`, `spec.rules[0].host`,
         `metadata.labels['app.kubernetes.io/name']`. A list's element is named by its index or by its `name`. Of a field
         that is absent, the nearest thing around it that is there, and `exact` is False."""
-        row, exact = positions.row_of(self._layout, self.object, positions.parts(path), self._row)
-        return positions.position(self._text, self._layout, row, exact=exact)
+        found = self._find(path)
+        return positions.position(self._text, self._layout, found.row, exact=found.exact)
+
+    def value(self, path: str) -> Any:
+        """What is written there; of a field that is absent, the value of what `position` names instead."""
+        return self._find(path).value
+
+    def _find(self, path: str) -> positions.Found:
+        return positions.find(self._layout, self.object, positions.parts(path), self._row)
 
     def place(self, path: str) -> Place:
-        """The same, as findings carry it."""
+        """Where a field comes from, as findings carry it: of a rendered object, the line of the template or source
+        file where that can be proven."""
+        if self.origin is not None:
+            return self.origin.place(self, path)
         found = self.position(path)
         return Place(self.file, found.line, found.column, found.end_line, path)
 
@@ -110,10 +127,14 @@ def read(path: str | PurePath, data: bytes) -> Reading:
     return Reading(reader.documents, reader.problems)
 
 
+def too_large(file: str, size: int) -> Problem:
+    message = f"the file has {size:,} bytes; {FILE_BYTES_MAX:,} are read at most"
+    return Problem(Place(file), "too-large", message, _REMEDIES["too-large"])
+
+
 def _decoded(file: str, data: bytes) -> tuple[str | None, Problem | None]:
     if len(data) > FILE_BYTES_MAX:
-        size = f"the file has {len(data):,} bytes; {FILE_BYTES_MAX:,} are read at most"
-        return None, Problem(Place(file, 1, 1), "too-large", size, _REMEDIES["too-large"])
+        return None, too_large(file, len(data))
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     if b"\0" in data and encoding in ("utf-8", "utf-8-sig"):
         line = data.count(b"\n", 0, data.index(b"\0")) + 1

@@ -46,8 +46,12 @@ class Place:
     column: int = 0
     end_line: int = 0
     field: str = ""
+    rendered: bool = False
+    """The line is one of what `file` (a template, a kustomization) renders to: its own line cannot be proven."""
 
     def __str__(self) -> str:
+        if self.rendered:
+            return f"{self.file} (rendered line {self.line})"
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
@@ -58,6 +62,8 @@ class Finding:
     subject: Subject
     message: str
     place: Place
+    also: tuple[Place, ...] = ()
+    """Further fields of the object that are at fault for the same reason."""
     reason: str = ""
     """Of an exception: who accepted it and until when."""
 

@@ -149,17 +149,24 @@ def parts(path: str) -> list[Part]:
     return found
 
 
-def row_of(layout: Layout, obj: Any, path: list[Part], row: int = 0) -> tuple[int, bool]:
-    """The row of a path below the value `obj` of `row`, or of its nearest ancestor that is written; whether it is the
-    path's own."""
+class Found(NamedTuple):
+    """What a path leads to: its row and value, or those of its nearest ancestor that is written (not `exact`)."""
+
+    row: int
+    value: Any
+    exact: bool
+
+
+def find(layout: Layout, obj: Any, path: list[Part], row: int = 0) -> Found:
+    """Follow a path from the value `obj` of `row`."""
     at = 0
     while at < len(path):
         found = _step(layout, obj, row, path[at:])
         if found is None:
-            return row, False
+            return Found(row, obj, False)
         row, obj, taken = found
         at += taken
-    return row, True
+    return Found(row, obj, True)
 
 
 def _step(layout: Layout, obj: Any, row: int, rest: list[Part]) -> tuple[int, Any, int] | None:

@@ -1,7 +1,9 @@
-"""What a scan reads: files, folders, the standard input; each file once, in the same order on every machine.
+"""What a scan reads: files, folders, charts, kustomizations, the standard input; each once, in the same order on every
+machine.
 
 A folder is read with all below it, but for what holds no manifests of its own: version control, dependencies, caches.
-A file that is named is read whatever its suffix. What cannot be read is a Problem of its source.
+A chart's folder is rendered by helm; a kustomization that no other builds on, by kustomize; the files beside it are
+its parts and not objects. A file that is named is read whatever its suffix. What cannot be read is a Problem.
 """
 
 from __future__ import annotations
@@ -9,89 +11,145 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from dabbawala.guard import documents
+from dabbawala.guard import charts, documents, kustomize
+from dabbawala.guard.charts import PLAIN, Values
 from dabbawala.guard.documents import FILE_BYTES_MAX, Reading
 from dabbawala.guard.findings import Place, Problem
+
+FOLDERS_DEEP_MAX = 64
+"""Levels of folders below the one that is named."""
 
 SUFFIXES = (".yaml", ".yml", ".json")
 SKIPPED = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", ".tox", ".terraform"))
 STDIN = "-"
 STDIN_NAME = "<stdin>"
+FILE, CHART, KUSTOMIZATION = "file", "chart", "kustomization"
 
 _ACCESS = "Give read access to it, or leave it out of the scan."
 _KINDS = (
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
+    (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file's name as it is reported, its content, and what went wrong before it could be read."""
+    """A file's name as it is reported, its content, and what went wrong before it could be read. What must be rendered
+    first has no content but says how to `render` it."""
 
     file: str
     data: bytes = b""
     problems: tuple[Problem, ...] = ()
+    render: Callable[[], Reading] | None = None
 
     def read(self) -> Reading:
+        """The documents; never raises."""
         if self.problems:
             return Reading([], list(self.problems))
-        return documents.read(self.file, self.data)
+        return self.render() if self.render is not None else documents.read(self.file, self.data)
 
 
-def find(paths: Iterable[str | Path], *, stdin: BinaryIO | None = None) -> Iterator[Source]:
-    """The sources of these paths, in their order, a folder's by name. `-` is the standard input."""
+class _Entry(NamedTuple):
+    """Something to read. `failed` stands for what cannot even be looked at."""
+
+    path: Path
+    kind: str
+    size: int = 0
+    failed: Problem | None = None
+
+
+def find(paths: Iterable[str | Path], *, values: Values = PLAIN, stdin: BinaryIO | None = None) -> Iterator[Source]:
+    """The sources of these paths, in their order, a folder's by name. `-` is the standard input; `values` are what
+    charts are rendered with."""
     seen: set[tuple[int, int]] = set()
     for path in paths:
         if str(path) == STDIN:
-            data = (stdin or sys.stdin.buffer).read(FILE_BYTES_MAX + 1)
-            yield Source(STDIN_NAME, data)
-        else:
-            yield from _path(Path(path), seen)
+            yield Source(STDIN_NAME, (stdin or sys.stdin.buffer).read(FILE_BYTES_MAX + 1))
+            continue
+        entries = list(_named(Path(path), seen))
+        inner = _built_on(entries)
+        for entry in entries:
+            if entry.kind != KUSTOMIZATION or len(entries) == 1 or not _is_part(entry.path, inner):
+                yield _source(entry, values)
 
 
-def _path(path: Path, seen: set[tuple[int, int]]) -> Iterator[Source]:
+def _built_on(entries: list[_Entry]) -> set[Path]:
+    return {inner for entry in entries if entry.kind == KUSTOMIZATION for inner in kustomize.included(entry.path)}
+
+
+def _is_part(folder: Path, inner: set[Path]) -> bool:
+    return folder.resolve() in inner or kustomize.is_component(folder)
+
+
+def _source(entry: _Entry, values: Values) -> Source:
+    name = str(entry.path)
+    if entry.failed is not None:
+        return Source(name, problems=(entry.failed,))
+    if entry.kind == CHART:
+        return Source(name, render=lambda: charts.read(name, values))
+    if entry.kind == KUSTOMIZATION:
+        return Source(name, render=lambda: kustomize.read(name))
+    return _content(entry.path, entry.size)
+
+
+def _named(path: Path, seen: set[tuple[int, int]]) -> Iterator[_Entry]:
     try:
         found = path.stat()
     except OSError as wrong:
         yield _failed(path, wrong)
         return
-    if not stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(found.st_mode):
+        yield from _folder(path, seen, 0)
+    elif path.name.endswith(charts.PACKAGE_SUFFIX):
+        yield _Entry(path, CHART)
+    elif path.name in kustomize.FILES:
+        yield _Entry(path.parent, KUSTOMIZATION)
+    else:
         yield from _file(path, found, seen)
-        return
-    yield from _folder(path, seen)
 
 
-def _folder(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Source]:
+def _folder(folder: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[_Entry]:
     """All below a folder. A link back to a folder that has been read ends there."""
     try:
-        here = folder.stat()
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        if _met(folder.stat(), seen):
+            return
+        names = sorted(entry.name for entry in os.scandir(folder))
     except OSError as wrong:
         yield _failed(folder, wrong)
         return
-    if _met(here, seen):
+    if charts.CHART_FILE in names:
+        yield _Entry(folder, CHART)
         return
-    for entry in entries:
-        path = folder / entry.name
-        try:
-            found = path.stat()
-        except OSError as wrong:
-            if path.suffix.lower() in SUFFIXES:
-                yield _failed(path, wrong)
-            continue
-        if stat.S_ISDIR(found.st_mode):
-            if entry.name not in SKIPPED:
-                yield from _folder(path, seen)
-        elif path.suffix.lower() in SUFFIXES:
-            yield from _file(path, found, seen)
+    if depth > FOLDERS_DEEP_MAX:
+        message = f"{folder} is more than {FOLDERS_DEEP_MAX} folders deep"
+        yield _refused(folder, "too-deep", message, "Name it as a path of its own.")
+        return
+    parts_only = kustomize.file_of(folder) is not None
+    if parts_only:
+        yield _Entry(folder, KUSTOMIZATION)
+    for name in names:
+        for entry in _below(folder / name, seen, depth):
+            if not parts_only or entry.kind != FILE:
+                yield entry
+
+
+def _below(path: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[_Entry]:
+    is_manifest = path.suffix.lower() in SUFFIXES
+    try:
+        found = path.stat()
+    except OSError as wrong:
+        if is_manifest:
+            yield _failed(path, wrong)
+        return
+    if stat.S_ISDIR(found.st_mode):
+        if path.name not in SKIPPED:
+            yield from _folder(path, seen, depth + 1)
+    elif is_manifest:
+        yield from _file(path, found, seen)
 
 
 def _met(found: os.stat_result, seen: set[tuple[int, int]]) -> bool:
@@ -102,31 +160,31 @@ def _met(found: os.stat_result, seen: set[tuple[int, int]]) -> bool:
     return False
 
 
-def _file(path: Path, found: os.stat_result, seen: set[tuple[int, int]]) -> Iterator[Source]:
+def _file(path: Path, found: os.stat_result, seen: set[tuple[int, int]]) -> Iterator[_Entry]:
     what = next((name for test, name in _KINDS if test(found.st_mode)), "")
     if what:
-        yield _problem(path, "not-a-file", f"{path} is {what}, not a file", "Leave it out of the scan.")
+        yield _refused(path, "not-a-file", f"{path} is {what}, not a file", "Leave it out of the scan.")
     elif not _met(found, seen):
-        yield _content(path, found.st_size)
+        yield _Entry(path, FILE, found.st_size)
 
 
 def _content(path: Path, size: int) -> Source:
     """What is too large is not read at all."""
     if size > FILE_BYTES_MAX:
-        message = f"the file has {size:,} bytes; {FILE_BYTES_MAX:,} are read at most"
-        return _problem(path, "too-large", message, "Split the file; dumps of a cluster are scanned with --live.")
+        problem = documents.too_large(str(path), size)
+        return Source(str(path), problems=(problem,))
     try:
         with path.open("rb") as file:
             return Source(str(path), file.read(FILE_BYTES_MAX + 1))
     except OSError as wrong:
-        return _failed(path, wrong)
+        return _source(_failed(path, wrong), PLAIN)
 
 
-def _failed(path: Path, wrong: OSError) -> Source:
+def _failed(path: Path, wrong: OSError) -> _Entry:
     message = f"{path} cannot be read: {wrong.strerror or wrong}"
     remedy = _ACCESS if isinstance(wrong, PermissionError) else "Check the path."
-    return _problem(path, "unreadable", message, remedy)
+    return _refused(path, "unreadable", message, remedy)
 
 
-def _problem(path: Path, code: str, message: str, remedy: str) -> Source:
-    return Source(str(path), problems=(Problem(Place(str(path)), code, message, remedy),))
+def _refused(path: Path, code: str, message: str, remedy: str) -> _Entry:
+    return _Entry(path, FILE, failed=Problem(Place(str(path)), code, message, remedy))
