@@ -1,0 +1,258 @@
+"""ValidatingAdmissionPolicy as a pure computation: what a policy says of a request.
+
+    matching  ->  match conditions  ->  validations  ->  messages of those that fail  ->  values for the audit log
+
+A scanner needs nothing but `CompiledPolicy.of(policy)` and a `Request`; a server adds namespaces, parameters, an
+authorizer and a budget. Bindings are in `enforcement`.
+
+Only the messages of validations that fail are computed. Upstream computes all of them, which makes a difference only to
+a policy whose messages alone spend its budget.
+
+Source: apiserver/pkg/admission/plugin/policy/validating/{plugin,validator}.go, webhook/matchconditions/matcher.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from dabbawala.apimachinery import meta
+from dabbawala.apimachinery.meta import Object
+from dabbawala.cel.errors import EvaluationError
+from dabbawala.cel.program import Budget
+from dabbawala.policy.expressions import Compiler, Dialect, Evaluable, Fault, Variable
+from dabbawala.policy.matching import Matcher, Request
+from dabbawala.policy.scope import Scope, Surroundings, Values
+from dabbawala.policy.verdicts import INVALID, WHOLE, AuditValue, Outcome, Verdict
+
+EVALUATION_BUDGET = 10_000_000
+"""Of one policy for one request and parameter, in CEL's units: about a second."""
+CONDITIONS_BUDGET = 2_500_000
+"""Of all match conditions of a policy for one request."""
+MAX_MESSAGE_BYTES = 5 * 1024
+"""A longer message than this, or one of several lines, is not used."""
+_OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
+_DIALECT = Dialect()
+_ALONE = Surroundings()
+
+
+class _Condition(NamedTuple):
+    name: str
+    source: str
+    program: Evaluable
+
+
+class _Validation(NamedTuple):
+    source: str
+    program: Evaluable
+    message: str
+    message_program: Evaluable | None
+    reason: str
+
+
+class _Annotation(NamedTuple):
+    key: str
+    source: str
+    program: Evaluable
+
+
+@dataclass(slots=True, eq=False)
+class CompiledPolicy:
+    """A ValidatingAdmissionPolicy, ready to be asked. `faults` are the expressions that do not compile."""
+
+    name: str
+    policy: Object
+    fails_closed: bool
+    matcher: Matcher
+    variables: Mapping[str, Variable]
+    conditions: tuple[_Condition, ...]
+    validations: tuple[_Validation, ...]
+    annotations: tuple[_Annotation, ...]
+    faults: tuple[Fault, ...]
+    _passed: Verdict
+
+    @classmethod
+    def of(cls, policy: Object, dialect: Dialect = _DIALECT) -> CompiledPolicy:
+        """Defaults are taken for what is left out. Raises BadRequest for a selector that is none."""
+        spec: Object = policy.get("spec") or {}
+        compiler = Compiler(dialect, spec.get("paramKind") is not None)
+        conditions = tuple(_conditions(compiler, spec))
+        for index, item in enumerate(spec.get("variables") or ()):
+            compiler.variable(
+                item.get("name") or "", item.get("expression") or "", f"spec.variables[{index}].expression"
+            )
+        validations = tuple(_validations(compiler, spec))
+        return cls(
+            name=meta.name(policy),
+            policy=policy,
+            fails_closed=spec.get("failurePolicy") != "Ignore",
+            matcher=Matcher(spec.get("matchConstraints")),
+            variables=compiler.variables,
+            conditions=conditions,
+            validations=validations,
+            annotations=tuple(_annotations(compiler, spec)),
+            faults=tuple(compiler.faults),
+            _passed=Verdict(tuple(Outcome(index, "pass") for index in range(len(validations)))),
+        )
+
+    def match(self, request: Request, namespace: Object | None = None) -> Request | None:
+        """The request to evaluate, which is another one where an equivalent resource is meant; None if the policy is
+        not about it. Match conditions are part of the evaluation."""
+        return self.matcher.match(request, namespace)
+
+    def matches(self, request: Request, namespace: Object | None = None) -> bool:
+        return self.matcher.match(request, namespace) is not None
+
+    def evaluate(self, request: Request, around: Surroundings = _ALONE) -> Verdict:
+        """What the policy says of a request that it matches."""
+        if self.conditions:
+            excluded = self._precondition(request, around)
+            if excluded is not None:
+                return excluded
+        budget = Budget(EVALUATION_BUDGET)
+        scope = Scope(request, self.variables, around, budget)
+        wrong: list[tuple[int, EvaluationError | None]] = []
+        for index, validation in enumerate(self.validations):
+            try:
+                if validation.program.evaluate(scope, budget=budget) is not True:
+                    wrong.append((index, None))
+            except EvaluationError as error:
+                if budget.left < 0:
+                    return self._undecided(_OUT_OF_BUDGET)
+                wrong.append((index, error))
+        if not wrong and not self.annotations:
+            return self._passed
+        return self._judged(request, around._replace(authorizer=None), wrong, budget)
+
+    def values(self, request: Request, around: Surroundings = _ALONE) -> Mapping[str, Any]:
+        """The policy's variables for a request by their names, each computed when it is read. Reading raises
+        EvaluationError, for a name that the policy does not declare KeyError."""
+        return Values(Scope(request, self.variables, around, Budget(EVALUATION_BUDGET)), self.variables)
+
+    def cost(self, request: Request, around: Surroundings = _ALONE) -> int:
+        """What the validations cost for a request, exactly, in CEL's units; at most a little over the budget."""
+        budget = Budget(EVALUATION_BUDGET)
+        scope = Scope(request, self.variables, around, budget)
+        for validation in self.validations:
+            with suppress(EvaluationError):
+                validation.program.evaluate(scope, budget=budget)
+            if budget.left < 0:
+                break
+        return budget.used
+
+    def _undecided(self, message: str) -> Verdict:
+        """One error instead of all outcomes."""
+        return Verdict((Outcome(WHOLE, "error", message, denies=self.fails_closed),))
+
+    def _precondition(self, request: Request, around: Surroundings) -> Verdict | None:
+        """None where all conditions hold. A false one excludes, even beside others that cannot be computed."""
+        budget = Budget(CONDITIONS_BUDGET)
+        scope = Scope(request, {}, around._replace(namespace=None), budget)
+        errors: dict[str, str] = {}
+        for condition in self.conditions:
+            try:
+                if condition.program.evaluate(scope, budget=budget) is not True:
+                    return Verdict(excluded=condition.name)
+            except EvaluationError as error:
+                if budget.left < 0:
+                    errors = {_OUT_OF_BUDGET: condition.name}
+                    break
+                errors.setdefault(_explained(condition.source, error), condition.name)
+        if not errors:
+            return None
+        if not self.fails_closed:
+            return Verdict(excluded=next(iter(errors.values())))
+        return self._undecided(", ".join(errors) if len(errors) == 1 else f"[{', '.join(errors)}]")
+
+    def _judged(
+        self,
+        request: Request,
+        around: Surroundings,
+        wrong: Sequence[tuple[int, EvaluationError | None]],
+        budget: Budget,
+    ) -> Verdict:
+        """Messages and values for the audit log see no authorizer."""
+        outcomes = list(self._passed.outcomes)
+        scope = Scope(request, self.variables, around, budget)
+        for index, error in wrong:
+            validation = self.validations[index]
+            if error is not None:
+                message = _explained(validation.source, error)
+                outcomes[index] = Outcome(index, "error", message, denies=self.fails_closed)
+            else:
+                message = _message(validation, scope)
+                outcomes[index] = Outcome(index, "fail", message, validation.reason, denies=True)
+            if budget.left < 0:
+                message = f"failed messageExpression: {_OUT_OF_BUDGET}"
+                return Verdict(
+                    tuple(Outcome(place, "error", message, denies=self.fails_closed) for place in range(len(outcomes)))
+                )
+        audit = self._audit(request, around)
+        return self._undecided(_OUT_OF_BUDGET) if audit is None else Verdict(tuple(outcomes), audit)
+
+    def _audit(self, request: Request, around: Surroundings) -> tuple[AuditValue, ...] | None:
+        """The values that are to be written: none for null, for what is blank, and for ignored errors; None when they
+        are over the budget."""
+        budget = Budget(EVALUATION_BUDGET)
+        scope = Scope(request, self.variables, around, budget)
+        found = []
+        for item in self.annotations:
+            try:
+                value = item.program.evaluate(scope, budget=budget)
+            except EvaluationError as error:
+                if budget.left < 0:
+                    return None
+                if self.fails_closed:
+                    found.append(AuditValue(item.key, error=_explained(item.source, error)))
+                continue
+            text = value.strip() if isinstance(value, str) else ""
+            if text:
+                found.append(AuditValue(item.key, text))
+        return tuple(found)
+
+
+def _explained(source: str, error: EvaluationError) -> str:
+    if error.message.startswith("compilation error: "):
+        return error.message
+    return f"expression '{source}' resulted in error: {error.message}"
+
+
+def _message(validation: _Validation, scope: Scope) -> str:
+    """What the message expression says, unless it says nothing that could be shown; else the message; else the
+    expression."""
+    if validation.message_program is not None:
+        with suppress(EvaluationError):
+            said = validation.message_program.evaluate(scope, budget=scope.budget)
+            text = said.strip() if isinstance(said, str) else ""
+            if text and "\n" not in text and len(text.encode()) <= MAX_MESSAGE_BYTES:
+                return text
+    return validation.message.strip() or f"failed expression: {validation.source.strip()}"
+
+
+def _conditions(compiler: Compiler, spec: Object) -> Iterable[_Condition]:
+    for index, item in enumerate(spec.get("matchConditions") or ()):
+        source = item.get("expression") or ""
+        program = compiler.condition(source, f"spec.matchConditions[{index}].expression")
+        yield _Condition(item.get("name") or "", source, program)
+
+
+def _validations(compiler: Compiler, spec: Object) -> Iterable[_Validation]:
+    for index, item in enumerate(spec.get("validations") or ()):
+        path = f"spec.validations[{index}]"
+        source, said = item.get("expression") or "", item.get("messageExpression") or ""
+        yield _Validation(
+            source,
+            compiler.validation(source, f"{path}.expression"),
+            item.get("message") or "",
+            compiler.message(said, f"{path}.messageExpression") if said.strip() else None,
+            item.get("reason") or INVALID,
+        )
+
+
+def _annotations(compiler: Compiler, spec: Object) -> Iterable[_Annotation]:
+    for index, item in enumerate(spec.get("auditAnnotations") or ()):
+        source = item.get("valueExpression") or ""
+        program = compiler.audit_value(source, f"spec.auditAnnotations[{index}].valueExpression")
+        yield _Annotation(item.get("key") or "", source, program)

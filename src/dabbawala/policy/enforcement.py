@@ -1,0 +1,219 @@
+"""All policies of a cluster over one request: who refuses it, what is to be warned of, what goes into the audit log.
+
+A policy without a binding does nothing. Every binding that matches is evaluated with each of its parameters, and all of
+them must agree. The first refusal is the one that the client is told; all of them are known here.
+
+Source: apiserver/pkg/admission/plugin/policy/validating/dispatcher.go, generic/plugin.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from dabbawala.apimachinery import meta, status
+from dabbawala.apimachinery.meta import Object
+from dabbawala.apimachinery.status import StatusError
+from dabbawala.policy import bindings
+from dabbawala.policy.access import Authorizer
+from dabbawala.policy.admission import CompiledPolicy
+from dabbawala.policy.bindings import CompiledBinding, Misconfigured, ParameterSource
+from dabbawala.policy.matching import Request, kind_of
+from dabbawala.policy.scope import Surroundings
+from dabbawala.policy.verdicts import INVALID, Outcome, Verdict
+
+FAILURE_ANNOTATION = "validation.policy.admission.k8s.io/validation_failure"
+MAX_FAILURES = 50
+"""In the annotation of one audit event."""
+MAX_VALUE_BYTES = 10 * 1024
+"""Of one value of an audit annotation."""
+_REMEMBERED = 4096
+_GROUP = "admissionregistration.k8s.io"
+# Policies that can be written through the API do not judge themselves, nor what only asks who may do what.
+_EXEMPT = frozenset(
+    {
+        (_GROUP, "validatingadmissionpolicies"), (_GROUP, "validatingadmissionpolicybindings"),
+        (_GROUP, "mutatingadmissionpolicies"), (_GROUP, "mutatingadmissionpolicybindings"),
+        ("authentication.k8s.io", "selfsubjectreviews"), ("authentication.k8s.io", "tokenreviews"),
+        ("authorization.k8s.io", "localsubjectaccessreviews"), ("authorization.k8s.io", "selfsubjectaccessreviews"),
+        ("authorization.k8s.io", "selfsubjectrulesreviews"), ("authorization.k8s.io", "subjectaccessreviews"),
+    }
+)  # fmt: skip
+_BY_REASON: dict[str, type[StatusError]] = {
+    "Unauthorized": status.Unauthorized,
+    "Forbidden": status.Forbidden,
+    "RequestEntityTooLarge": status.RequestEntityTooLarge,
+    "Invalid": status.Invalid,
+}
+
+
+class Denial(NamedTuple):
+    """Why a request is refused. `binding` is empty when the policy itself cannot be used."""
+
+    policy: str
+    binding: str
+    message: str
+    reason: str = INVALID
+
+    def __str__(self) -> str:
+        who = f"ValidatingAdmissionPolicy '{self.policy}'"
+        if self.binding:
+            who += f" with binding '{self.binding}'"
+        return f"{who} denied request: {self.message}"
+
+    def error(self, request: Request) -> StatusError:
+        """What the client gets."""
+        resource = f"{request.resource}.{request.group}" if request.group else request.resource
+        name = request.name or meta.metadata(request.object or {}).get("generateName") or "Unknown"
+        details = {"name": name, "group": request.group, "kind": request.resource, "causes": [{"message": str(self)}]}
+        return _BY_REASON.get(self.reason, status.Invalid)(
+            f'{resource} "{name}" is forbidden: {self}', details={key: value for key, value in details.items() if value}
+        )
+
+
+@dataclass(slots=True)
+class Consequences:
+    """`failures` are the entries of the audit event's annotation; `values` are those of the policies' own."""
+
+    denials: list[Denial] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    failures: list[Object] = field(default_factory=list)
+    values: dict[str, list[str]] = field(default_factory=dict)
+
+    def annotations(self) -> dict[str, Any]:
+        """Of the audit event; the failures are still a list."""
+        said: dict[str, Any] = {key: ", ".join(values) for key, values in self.values.items()}
+        return {**said, FAILURE_ANNOTATION: self.failures[:MAX_FAILURES]} if self.failures else said
+
+
+class Bound(NamedTuple):
+    policy: CompiledPolicy
+    bindings: tuple[CompiledBinding, ...]
+
+
+class World(NamedTuple):
+    """What evaluations may look at beside the request: its Namespace, parameters, who may do what."""
+
+    parameters: ParameterSource
+    namespace: Object | None = None
+    authorizer: Authorizer | None = None
+
+
+class PolicySet:
+    """Policies with their bindings. Which of them a kind of request may concern is worked out once for each kind."""
+
+    def __init__(self, policies: Iterable[CompiledPolicy], bound: Iterable[CompiledBinding]) -> None:
+        listed = sorted(bound, key=lambda binding: binding.name)
+        paired = (
+            Bound(policy, tuple(binding for binding in listed if binding.policy_name == policy.name))
+            for policy in sorted(policies, key=lambda policy: policy.name)
+        )
+        self._bound = tuple(item for item in paired if item.bindings)
+        self._candidates: dict[tuple[Any, ...], tuple[Bound, ...]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._bound)
+
+    def candidates(self, request: Request) -> tuple[Bound, ...]:
+        """Those that may be about a request of this kind."""
+        key = kind_of(request)
+        known = self._candidates.get(key)
+        if known is None:
+            if len(self._candidates) >= _REMEMBERED:
+                self._candidates.clear()
+            exempt = (request.group, request.resource) in _EXEMPT
+            concerned = (item for item in self._bound if not exempt and item.policy.matcher.may_match(request))
+            known = self._candidates[key] = tuple(concerned)
+        return known
+
+    def enforce(self, request: Request, world: World) -> Consequences:
+        """Evaluate all that matches."""
+        found = Consequences()
+        for policy, bound in self.candidates(request):
+            seen = policy.match(request, world.namespace)
+            if seen is not None:
+                _Enforcement(request, seen, policy, world, found).run(bound)
+        return found
+
+
+@dataclass(slots=True)
+class _Enforcement:
+    """One policy over one request; `seen` is the request in the form that the policy knows."""
+
+    request: Request
+    seen: Request
+    policy: CompiledPolicy
+    world: World
+    found: Consequences
+    _known: list[tuple[Object | None, Verdict]] = field(default_factory=list)
+
+    def run(self, bound: Iterable[CompiledBinding]) -> None:
+        kind = (self.policy.policy.get("spec") or {}).get("paramKind")
+        for binding in bound:
+            if binding.matcher.match(self.request, self.world.namespace) is None:
+                continue
+            try:
+                given = bindings.parameters(
+                    self.policy.policy, binding.parameters, self.request.namespace, self.world.parameters
+                )
+            except Misconfigured as error:
+                unknown = kind is not None and str(error).startswith("failed to find resource")
+                self._misconfigured("" if unknown else binding.name, str(error))
+                continue
+            for params in given:
+                self._follow(binding, self._verdict(params))
+
+    def _misconfigured(self, binding: str, why: str) -> None:
+        if self.policy.fails_closed:
+            message = f"failed to configure {'binding' if binding else 'policy'}: {why}"
+            denial = Denial(self.policy.name, binding, message)
+            if denial not in self.found.denials:
+                self.found.denials.append(denial)
+
+    def _verdict(self, params: Object | None) -> Verdict:
+        """Two bindings with the same parameter share one evaluation."""
+        for known, verdict in self._known:
+            if known is params or known == params:
+                return verdict
+        around = Surroundings(self._namespace(), params, self.world.authorizer)
+        verdict = self.policy.evaluate(self.seen, around)
+        self._known.append((params, verdict))
+        return verdict
+
+    def _namespace(self) -> Object | None:
+        """A Namespace has none around it."""
+        return None if self.request.is_namespace else self.world.namespace
+
+    def _follow(self, binding: CompiledBinding, verdict: Verdict) -> None:
+        for outcome in verdict.denials:
+            self._act(binding, outcome)
+        for item in verdict.audit:
+            if item.error:
+                self.found.denials.append(Denial(self.policy.name, binding.name, item.error))
+                continue
+            values = self.found.values.setdefault(f"{self.policy.name}/{item.key}", [])
+            value = item.value.encode()[:MAX_VALUE_BYTES].decode(errors="ignore")
+            if value not in values:
+                values.append(value)
+
+    def _act(self, binding: CompiledBinding, outcome: Outcome) -> None:
+        policy, found = self.policy.name, self.found
+        for action in binding.actions:
+            if action == "Deny":
+                found.denials.append(Denial(policy, binding.name, outcome.message, outcome.reason or INVALID))
+            elif action == "Warn":
+                found.warnings.append(
+                    f"Validation failed for ValidatingAdmissionPolicy '{policy}' with binding '{binding.name}': "
+                    f"{outcome.message}"
+                )
+            elif action == "Audit":
+                found.failures.append(
+                    {
+                        "message": outcome.message,
+                        "policy": policy,
+                        "binding": binding.name,
+                        "expressionIndex": max(outcome.index, 0),
+                        "validationActions": list(binding.actions),
+                    }
+                )

@@ -1,0 +1,182 @@
+"""The expressions of a policy, compiled: in which variables, to which type, and what is wrong with them.
+
+An expression that does not compile never stops a policy from being made: evaluating it is an error then, as upstream
+has it for what was stored by another version. Whoever accepts policies looks at `faults` first.
+
+Source: apiserver/pkg/admission/plugin/cel/{compile,composition}.go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+
+from dabbawala.cel.environment import Environment, Function
+from dabbawala.cel.errors import CompileError, EvaluationError
+from dabbawala.cel.program import Budget
+
+AUTHORIZER, REQUEST_RESOURCE = "authorizer", "authorizer.requestResource"
+VARIABLES = "variables."
+_AUTHORIZERS = {
+    AUTHORIZER: "kubernetes.authorization.Authorizer",
+    REQUEST_RESOURCE: "kubernetes.authorization.ResourceCheck",
+}
+_ALWAYS = {"object": "dyn", "oldObject": "dyn", "request": "dyn", "namespaceObject": "dyn"}
+# Anything named so anywhere may be one of the variables that differ between policies or requests for one object.
+_NOT_OF_THE_OBJECT = re.compile(r"\b(oldObject|request|params|namespaceObject|authorizer)\b")
+_REFERENCE = re.compile(r"\bvariables\s*\.\s*(\w+)")
+_ANY: tuple[str, ...] = ()
+_BOOL, _STRING, _STRING_OR_NULL = ("bool",), ("string",), ("string", "null")
+
+
+class Evaluable(Protocol):
+    """A compiled expression, or what raises what kept it from being one."""
+
+    def evaluate(self, variables: Mapping[str, Any], *, budget: Budget | None = None) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An expression that does not compile. `path` is its field, `spec.validations[0].expression`."""
+
+    path: str
+    source: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    message: str
+
+    def evaluate(self, variables: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
+        raise EvaluationError(self.message)
+
+
+class Identity:
+    """What a value depends on beside the object: an expression, and those that it reads. Hashed by address, it costs
+    nothing as a key. `holders` counts the variables that have it: what only one has need not be kept for others."""
+
+    __slots__ = ("holders",)
+
+    def __init__(self) -> None:
+        self.holders = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variable:
+    """One of `spec.variables`. Those of one `identity` have one value for one object, in whichever policy."""
+
+    name: str
+    program: Evaluable
+    identity: Identity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What expressions may use: the functions of a server version, and extra ones that only a scanner has."""
+
+    version: str = "1.30"
+    functions: tuple[Function, ...] = ()
+
+
+@lru_cache(maxsize=64)
+def _environment(dialect: Dialect, params: bool, authorizer: bool) -> Environment:
+    names = {**_ALWAYS, **({"params": "dyn"} if params else {}), **(_AUTHORIZERS if authorizer else {})}
+    return Environment(names, version=dialect.version, functions=dialect.functions)
+
+
+@lru_cache(maxsize=4096)
+def _identity(dialect: Dialect, source: str, parts: tuple[Identity, ...]) -> Identity:
+    return Identity()
+
+
+@dataclass(slots=True)
+class Compiler:
+    """Compiles the expressions of one policy, its variables in their order."""
+
+    dialect: Dialect
+    params: bool
+    faults: list[Fault] = field(default_factory=list)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    _types: dict[str, str] = field(default_factory=dict)
+    _known: dict[bool, Environment] = field(default_factory=dict)
+
+    def variable(self, name: str, source: str, path: str) -> None:
+        """Declare a variable for all expressions that come after it."""
+        program, kind = self._compile(self._composed(authorizer=True), source, path, _ANY)
+        identity = self._shared(source)
+        if isinstance(program, _Broken):
+            program = _Broken(f'composited variable "{name}" fails to compile: {program.message}')
+            identity = None
+        if identity is not None:
+            identity.holders += 1
+        self.variables[VARIABLES + name] = Variable(name, program, identity)
+        self._types[VARIABLES + name] = kind
+        self._known.clear()
+
+    def condition(self, source: str, path: str) -> Evaluable:
+        """A match condition: it sees no variables."""
+        environment = _environment(self.dialect, self.params, True)
+        return self._compile(environment, source.strip(), path, _BOOL)[0]
+
+    def validation(self, source: str, path: str) -> Evaluable:
+        return self._compile(self._composed(authorizer=True), source, path, _BOOL)[0]
+
+    def message(self, source: str, path: str) -> Evaluable:
+        """A message expression: it sees no authorizer."""
+        return self._compile(self._composed(authorizer=False), source, path, _STRING)[0]
+
+    def audit_value(self, source: str, path: str) -> Evaluable:
+        return self._compile(self._composed(authorizer=True), source.strip(), path, _STRING_OR_NULL)[0]
+
+    def _composed(self, *, authorizer: bool) -> Environment:
+        found = self._known.get(authorizer)
+        if found is None:
+            found = _environment(self.dialect, self.params, authorizer)
+            for name, kind in self._types.items():
+                found = found.extended(name, kind)
+            self._known[authorizer] = found
+        return found
+
+    def _compile(
+        self, environment: Environment, source: str, path: str, accepted: Sequence[str]
+    ) -> tuple[Evaluable, str]:
+        try:
+            program = environment.compile(source)
+        except CompileError as error:
+            message = f"compilation failed: {_located(error)}"
+        else:
+            if not accepted or program.result_type in accepted:
+                return program, program.result_type
+            message = _mistyped(program.result_type, accepted)
+        self.faults.append(Fault(path, source, message))
+        return _Broken(f"compilation error: {message}"), "dyn"
+
+    def _shared(self, source: str) -> Identity | None:
+        if _NOT_OF_THE_OBJECT.search(source):
+            return None
+        parts = []
+        for name in _REFERENCE.findall(source):
+            earlier = self.variables.get(VARIABLES + name)
+            if earlier is None or earlier.identity is None:
+                return None
+            parts.append(earlier.identity)
+        return _identity(self.dialect, source, tuple(parts))
+
+
+def _located(error: CompileError) -> str:
+    """As cel-go shows it: the line, and a mark under the place."""
+    lines = error.source.splitlines() or [""]
+    line = lines[error.line - 1] if 0 < error.line <= len(lines) else ""
+    mark = "." * max(error.column - 1, 0) + "^"
+    return f"ERROR: <input>:{error.line}:{error.column}: {error.message}\n | {line}\n | {mark}"
+
+
+def _mistyped(found: str, accepted: Sequence[str]) -> str:
+    names = [{"null": "null_type"}.get(kind, kind) for kind in accepted]
+    if len(names) == 1:
+        return f"must evaluate to {names[0]} but got {found}"
+    return f"must evaluate to one of [{' '.join(names)}] but got {found}"

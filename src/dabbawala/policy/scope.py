@@ -1,0 +1,211 @@
+"""What the expressions of one policy see of one request: roots and variables, each computed when it is first read.
+
+Variables that depend on the object alone have the same value in every policy that spells them alike; it is kept with
+the request. What such a value cost is charged to every policy that reads it, as if it had computed it.
+
+Source: apiserver/pkg/admission/plugin/cel/{activation,composition,condition}.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from dabbawala.apimachinery.meta import Object
+from dabbawala.cel.errors import CostExceeded, EvaluationError
+from dabbawala.cel.program import Budget, Program
+from dabbawala.policy.access import Authorizer, User
+from dabbawala.policy.expressions import Evaluable, Identity, Variable
+from dabbawala.policy.matching import Request
+
+_REQUEST_VALUE = "request"
+_NAMESPACE_FIELDS = (
+    "name", "generateName", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp",
+    "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "finalizers",
+)  # fmt: skip
+
+
+class Surroundings(NamedTuple):
+    """What an evaluation may look at beside the request itself."""
+
+    namespace: Object | None = None
+    params: Object | None = None
+    authorizer: Authorizer | None = None
+
+
+_Parts = dict[Identity, tuple[Evaluable, int]]
+"""The programs that a value was computed with, its own and those of what it read, with the bound of what each costs."""
+
+
+class _Known(NamedTuple):
+    """The value of a variable for one object, or the error."""
+
+    value: Any
+    error: EvaluationError | None
+    parts: _Parts
+
+
+class Scope(dict[str, Any]):
+    """Maps the names of an expression to their values. Everything computed here is charged to the budget."""
+
+    __slots__ = ("_around", "_charged", "_failed", "_inside", "_request", "_touched", "_variables", "budget")
+
+    def __init__(
+        self, request: Request, variables: Mapping[str, Variable], around: Surroundings, budget: Budget
+    ) -> None:
+        super().__init__(object=request.object, oldObject=request.old)
+        self._request = request
+        self._variables = variables
+        self._around = around
+        self._failed: dict[str, EvaluationError] = {}
+        self._charged: set[Identity] = set()
+        self._inside = 0  # the bounds of all that has been charged
+        self._touched: _Parts = {}
+        self.budget = budget
+
+    def __missing__(self, name: str) -> Any:
+        variable = self._variables.get(name)
+        if variable is None:
+            value = self[name] = self._root(name)
+            return value
+        if name in self._failed:
+            raise self._failed[name]
+        identity = variable.identity
+        try:
+            if identity is None or identity.holders == 1:
+                value = variable.program.evaluate(self, budget=self.budget)
+            else:
+                value = self._shared(identity, variable.program)
+        except CostExceeded:
+            raise
+        except EvaluationError as error:
+            self._failed[name] = wrapped = _of_variable(variable, error)
+            raise wrapped from error
+        self[name] = value
+        return value
+
+    def _root(self, name: str) -> Any:
+        around = self._around
+        if name == "request":
+            return request_value(self._request)
+        if name == "namespaceObject":
+            return namespace_value(around.namespace)
+        if name == "params":
+            return around.params
+        raise EvaluationError(f"no such attribute(s): {name}")
+
+    # Values that policies share ----------------------------------------------------------------------------------
+
+    def _shared(self, identity: Identity, program: Evaluable) -> Any:
+        memo = self._request.memo
+        known: _Known | None = memo.get(identity)
+        if known is None:
+            known = memo[identity] = self._learnt(identity, program)
+        elif identity not in self._charged:
+            self._charge(known.parts)
+        self._touched.update(known.parts)
+        if known.error is not None:
+            raise known.error
+        return known.value
+
+    def _learnt(self, identity: Identity, program: Evaluable) -> _Known:
+        """Compute the value. What is read on the way charges itself, so that the rest is the variable's own."""
+        outer, self._touched = self._touched, {}
+        before = self.budget.left + self._inside
+        value, failure = None, None
+        try:
+            value = program.evaluate(self, budget=self.budget)
+        except CostExceeded:
+            raise
+        except EvaluationError as error:
+            failure = error
+        touched, self._touched = self._touched, outer
+        own = max(before - self.budget.left - self._inside, 0)
+        self._charged.add(identity)
+        self._inside += own
+        touched[identity] = (program, own)
+        return _Known(value, failure, touched)
+
+    def _charge(self, parts: _Parts) -> None:
+        """Each part once, as if it were computed here."""
+        budget = self.budget
+        for identity, (program, bound) in parts.items():
+            if identity in self._charged:
+                continue
+            self._charged.add(identity)
+            self._inside += bound
+            if not isinstance(program, Program) or budget.admit(program, self, bound):
+                continue
+            budget.charge(program.cost(self))
+            if budget.left < 0:
+                raise CostExceeded("operation cancelled: actual cost limit exceeded")
+
+
+class Values(Mapping[str, Any]):
+    """The variables of a policy, for whoever is no expression."""
+
+    def __init__(self, scope: Scope, variables: Mapping[str, Variable]) -> None:
+        self._scope = scope
+        self._names = {variable.name: key for key, variable in variables.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._scope[self._names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _of_variable(variable: Variable, error: EvaluationError) -> EvaluationError:
+    if error.message.startswith("composited variable "):
+        return error
+    return EvaluationError(f'composited variable "{variable.name}" fails to evaluate: {error.message}')
+
+
+def request_value(request: Request) -> Object:
+    """The `request` of expressions: an AdmissionRequest without its objects, empty fields left out."""
+    known: Object | None = request.memo.get(_REQUEST_VALUE)
+    if known is None:
+        known = request.memo[_REQUEST_VALUE] = _request_value(request)
+    return known
+
+
+def _request_value(request: Request) -> Object:
+    asked = request.original or request
+    value: Object = {
+        "kind": {"group": request.group, "version": request.version, "kind": request.kind},
+        "resource": {"group": request.group, "version": request.version, "resource": request.resource},
+        "requestKind": {"group": asked.group, "version": asked.version, "kind": asked.kind},
+        "requestResource": {"group": asked.group, "version": asked.version, "resource": asked.resource},
+        "operation": request.operation,
+        "userInfo": _user_value(request.user),
+        "dryRun": request.dry_run,
+        "options": None if request.options is None else dict(request.options),
+    }
+    optional = {
+        "subResource": request.subresource,
+        "requestSubResource": request.subresource,
+        "name": request.name,
+        "namespace": request.namespace,
+    }
+    return {**value, **{field: text for field, text in optional.items() if text}}
+
+
+def _user_value(user: User) -> Object:
+    extra = {key: list(values) for key, values in user.extra.items()}
+    shown = {"username": user.name, "uid": user.uid, "groups": list(user.groups), "extra": extra}
+    return {field: value for field, value in shown.items() if value}
+
+
+def namespace_value(namespace: Object | None) -> Object | None:
+    """The `namespaceObject` of expressions: metadata without owners and managers, spec and status."""
+    if namespace is None:
+        return None
+    metadata = namespace.get("metadata") or {}
+    return {
+        "metadata": {field: metadata[field] for field in _NAMESPACE_FIELDS if field in metadata},
+        "spec": namespace.get("spec") or {},
+        "status": namespace.get("status") or {},
+    }
