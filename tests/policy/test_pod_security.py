@@ -341,8 +341,8 @@ FIELDS = st.sampled_from(
     [
         "annotations", "containers", "initContainers", "volumes", "securityContext", "capabilities", "add", "drop",
         "os", "name", "seccompProfile", "appArmorProfile", "seLinuxOptions", "type", "user", "ports", "hostPort",
-        "sysctls", "windowsOptions", "hostProcess", "lifecycle", "preStop", "livenessProbe", "httpGet", "host", "runAsUser",
-        "hostPath", "procMount", "hostUsers", "seccomp.security.alpha.kubernetes.io/pod",
+        "sysctls", "windowsOptions", "hostProcess", "lifecycle", "preStop", "livenessProbe", "httpGet", "host",
+        "runAsUser", "hostPath", "procMount", "hostUsers", "seccomp.security.alpha.kubernetes.io/pod",
     ]
 )  # fmt: skip
 ANYTHING = st.recursive(

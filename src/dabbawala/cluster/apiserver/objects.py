@@ -119,6 +119,11 @@ class Objects:
     def exists(self, resource: str, namespace: str, name: str) -> bool:
         return self._store.get(Key(resource, namespace, name)) is not None
 
+    def labels(self, kind: Kind, namespace: str, name: str) -> Mapping[str, str] | None:
+        """Of one object, read once a version of it and not to be changed; None when there is no such object."""
+        entry = self._store.get(key_of(kind, namespace, name))
+        return view(kind, entry).labels if entry else None
+
     def list(self, resource: str, namespace: str = "") -> Iterator[Object]:
         for entry in self._store.list(resource, namespace):
             yield orjson.loads(entry.body)

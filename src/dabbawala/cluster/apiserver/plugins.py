@@ -29,6 +29,7 @@ Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 class Admission:
     """A write on its way in. `object` (None on DELETE) is a private copy: mutating plugins change it in place.
     `old` is the stored object (None on CREATE) and must not be changed. `options` are the Create/Update/DeleteOptions.
+    `audit` holds annotations of its audit record.
     `releases` are called once the write is stored or refused: what was reserved for it (an address) is let go of then.
     """
 
@@ -43,6 +44,7 @@ class Admission:
     dry_run: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    audit: dict[str, str] = field(default_factory=dict)
     releases: list[Callable[[], None]] = field(default_factory=list)
 
 

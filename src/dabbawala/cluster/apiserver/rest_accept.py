@@ -33,6 +33,7 @@ def admission_of(call: Call, operation: Operation, new: Object | None, old: Obje
         dry_run=dry_run,
         options={"dryRun": ["All"] if dry_run else []},
         warnings=call.request.warnings,
+        audit=call.request.annotations,
     )
 
 

@@ -9,6 +9,7 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import protobuf
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver import authn, health, table, version
+from dabbawala.cluster.apiserver.admission_pod_security import PodSecurity
 from dabbawala.cluster.apiserver.authn import CertificateAuthenticator, Impersonation, TokenAuthenticator
 from dabbawala.cluster.apiserver.authz import Aggregation, EscalationCheck, RBACAuthorizer
 from dabbawala.cluster.apiserver.core import Core, Plugins
@@ -38,8 +39,8 @@ def _protobuf(body: bytes, kind: Kind | None) -> Object:
 
 
 def plugins(core: Core, signer: Signer, *, build: str, extras: Extras | None = None) -> Plugins:
-    """Authentication by certificate and token, RBAC, reviews, discovery, OpenAPI, tables, protobuf. `build` is the
-    product's version, as /version shows it."""
+    """Authentication by certificate and token, RBAC, Pod Security, reviews, discovery, OpenAPI, tables, protobuf.
+    `build` is the product's version, as /version shows it."""
     extras = extras or Extras()
     decoders = {protobuf.MEDIA_TYPE: _protobuf, **extras.decoders}
     authorizer = RBACAuthorizer(core)
@@ -51,7 +52,7 @@ def plugins(core: Core, signer: Signer, *, build: str, extras: Extras | None = N
         impersonation=Impersonation(authorizer),
         authorizer=authorizer,
         mutators=(Aggregation(core), CleanupFinalizer()),
-        validators=(EscalationCheck(authorizer),),
+        validators=(EscalationCheck(authorizer), PodSecurity(core)),
         audit=extras.audit,
         endpoints={
             **Discovery(core.kinds).endpoints(),
