@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from dabbawala.api import apps_v1, batch_v1, cells, core_v1, policy_v1, rbac_v1, scheduling_v1, storage_v1
-from dabbawala.api.kind import Kind
-
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+from tests.api.kind_calls import prepared, row, wrong
 
 
 def deployment(**spec: Any) -> dict[str, Any]:
@@ -20,21 +17,6 @@ def deployment(**spec: Any) -> dict[str, Any]:
         "metadata": {"name": "web", "namespace": "default", "uid": "u"},
         "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template, **spec},
     }
-
-
-def prepared(kind: Kind, obj: dict[str, Any], old: dict[str, Any] | None = None) -> dict[str, Any]:
-    obj = copy.deepcopy(obj)
-    kind.default(obj)
-    kind.prepare(obj, old)
-    return obj
-
-
-def wrong(kind: Kind, obj: dict[str, Any], old: dict[str, Any] | None = None) -> list[str]:
-    return [f"{error.field}: {error.message}" for error in kind.validate(prepared(kind, obj, old), old)]
-
-
-def row(kind: Kind, obj: dict[str, Any]) -> list[object]:
-    return [column.read(obj, NOW) for column in kind.columns if column.read and not column.priority]
 
 
 def test_a_deployment_gets_its_strategy_and_limits() -> None:

@@ -218,7 +218,7 @@ def resources(given: Object, path: str) -> Errors:
     wrong = False
     for field, amounts in (("limits", limits), ("requests", requests)):
         for name, value in amounts.items():
-            for error in (*_resource_name(name, f"{path}.{field}"), *check.amount(value, f"{path}.{field}[{name}]")):
+            for error in (*resource_name(name, f"{path}.{field}"), *check.amount(value, f"{path}.{field}[{name}]")):
                 wrong = True
                 yield error
     if wrong:
@@ -232,7 +232,7 @@ def resources(given: Object, path: str) -> Errors:
             yield status.invalid(f"{path}.requests", str(requests[name]), message)
 
 
-def _resource_name(name: str, path: str) -> Errors:
+def resource_name(name: str, path: str) -> Errors:
     for message in names.qualified_name(name):
         yield status.invalid(path, name, message)
     if "/" not in name and name not in _STANDARD_RESOURCES and not name.startswith("hugepages-"):

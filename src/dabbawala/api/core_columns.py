@@ -167,6 +167,30 @@ PERSISTENT_VOLUME_CLAIM = (
 )
 
 
+def _quota(limits: bool) -> Any:
+    """`cpu: 1/2, pods: 3/10`: used and allowed; what is limited has a column of its own."""
+
+    def read(obj: Object) -> str:
+        state = cells.status(obj)
+        hard, used = state.get("hard") or {}, state.get("used") or {}
+        names = [name for name in sorted(hard) if name.startswith("limits.") == limits]
+        return ", ".join(f"{name}: {used.get(name, 0)}/{hard[name]}" for name in names)
+
+    return read
+
+
+RESOURCE_QUOTA = (
+    cells.NAME,
+    cells.column("Request", _quota(limits=False)),
+    cells.column("Limit", _quota(limits=True)),
+    cells.AGE,
+)
+LIMIT_RANGE = (
+    cells.NAME,
+    cells.column("Created At", lambda obj: meta.metadata(obj).get("creationTimestamp")),
+)
+
+
 def _last_seen(event: Object, now: datetime) -> str:
     series = event.get("series") or {}
     moment = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("deprecatedLastTimestamp")

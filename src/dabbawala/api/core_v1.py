@@ -5,16 +5,20 @@ from __future__ import annotations
 from dabbawala.api import (
     core_columns,
     core_rules,
+    limit_range_rules,
     names,
     object_meta,
     pod_columns,
     pod_defaults,
     pod_validation,
     preparation,
+    quota_rules,
+    replication_rules,
     service_rules,
     storage_rules,
+    workload_columns,
 )
-from dabbawala.api.kind import Kind
+from dabbawala.api.kind import Kind, Scale
 
 _SCHEMA = "io.k8s.api.core.v1."
 
@@ -107,8 +111,32 @@ EVENT = Kind(
     },
     columns=core_columns.EVENT, validate=object_meta.validate(core_rules.event),
 )  # fmt: skip
+RESOURCE_QUOTA = Kind(
+    group="", version="v1", kind="ResourceQuota", plural="resourcequotas", short_names=("quota",),
+    subresources=frozenset({"status"}), schema=_SCHEMA + "ResourceQuota", columns=core_columns.RESOURCE_QUOTA,
+    default=quota_rules.default, prepare=preparation.status_apart({}),
+    validate=object_meta.validate(quota_rules.quota),
+)  # fmt: skip
+LIMIT_RANGE = Kind(
+    group="", version="v1", kind="LimitRange", plural="limitranges", short_names=("limits",),
+    schema=_SCHEMA + "LimitRange", columns=core_columns.LIMIT_RANGE, default=limit_range_rules.default,
+    validate=object_meta.validate(limit_range_rules.limit_range),
+)  # fmt: skip
+REPLICATION_CONTROLLER = Kind(
+    group="", version="v1", kind="ReplicationController", plural="replicationcontrollers", short_names=("rc",),
+    categories=("all",), subresources=frozenset({"status", "scale"}), scale=Scale(),
+    schema=_SCHEMA + "ReplicationController", selectable_fields={"status.replicas": ".status.replicas"},
+    columns=workload_columns.REPLICATION_CONTROLLER, default=replication_rules.default_controller,
+    prepare=preparation.status_apart({"replicas": 0}),
+    validate=object_meta.validate(replication_rules.replication_controller),
+)  # fmt: skip
+POD_TEMPLATE = Kind(
+    group="", version="v1", kind="PodTemplate", plural="podtemplates", schema=_SCHEMA + "PodTemplate",
+    columns=workload_columns.POD_TEMPLATE, default=pod_defaults.template,
+    validate=object_meta.validate(replication_rules.pod_template),
+)  # fmt: skip
 
 KINDS = (
     NAMESPACE, NODE, POD, SERVICE, ENDPOINTS, CONFIG_MAP, SECRET, SERVICE_ACCOUNT, PERSISTENT_VOLUME,
-    PERSISTENT_VOLUME_CLAIM, EVENT,
+    PERSISTENT_VOLUME_CLAIM, EVENT, RESOURCE_QUOTA, LIMIT_RANGE, REPLICATION_CONTROLLER, POD_TEMPLATE,
 )  # fmt: skip

@@ -46,6 +46,25 @@ REPLICA_SET = (
 )
 
 
+REPLICATION_CONTROLLER = (
+    *REPLICA_SET[:-1],
+    cells.column("Selector", lambda obj: cells.pairs(cells.spec(obj).get("selector")), wide=True),
+)
+
+
+def _templated(column: Column) -> Column:
+    """A PodTemplate's column: it has its template where others have a spec, and shows it all."""
+    read = column.read
+    assert read is not None
+    return replace(column, priority=0, read=lambda obj, now: read({"spec": obj}, now))
+
+
+POD_TEMPLATE = (
+    cells.NAME,
+    _templated(cells.CONTAINERS),
+    _templated(cells.IMAGES),
+    cells.column("Pod Labels", lambda obj: cells.pairs(meta.labels(obj.get("template") or {}))),
+)
 STATEFUL_SET = (
     cells.NAME,
     cells.column("Ready", lambda obj: f"{cells.status(obj).get('readyReplicas') or 0}/{_desired(obj)}"),

@@ -14,10 +14,16 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver.core import Call
 
 # Kinds whose spec has no generation upstream, although they have a status.
-_NO_GENERATION = frozenset({"namespaces", "nodes", "persistentvolumes", "persistentvolumeclaims", "resourcequotas"})
+_NO_GENERATION = frozenset(
+    {
+        "namespaces", "nodes", "persistentvolumes", "persistentvolumeclaims", "resourcequotas",
+        "horizontalpodautoscalers.autoscaling",
+    }
+)  # fmt: skip
 _GENERATION = frozenset(
     {
-        "networkpolicies.networking.k8s.io", "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+        "networkpolicies.networking.k8s.io", "ingressclasses.networking.k8s.io", "podtemplates",
+        "validatingadmissionpolicybindings.admissionregistration.k8s.io",
         "mutatingwebhookconfigurations.admissionregistration.k8s.io",
         "validatingwebhookconfigurations.admissionregistration.k8s.io",
     }
