@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("cluster", "Logs of the cluster's own parts."),
     "image": ("image", "Local images: build, list, rm."),
     "rollout": ("rollout", "Progressive delivery."),
+    "guard": ("guard", "What may not go to production, and why."),
     "controller": ("controller", "Run a capability against any cluster."),
     "control-plane": ("cluster", ""),
     "monitoring": ("cluster", ""),

@@ -57,6 +57,7 @@ def finding(item: Finding) -> Object:
             "name": subject.name,
         },
         "place": _place(item.place),
+        "also": [_place(place) for place in item.also],
     }
     return found | ({"reason": item.reason} if item.reason else {})
 

@@ -71,6 +71,8 @@ def _result(item: Finding, index: dict[str, int]) -> Object:
         "locations": [_location(item.place, str(item.subject))],
         "partialFingerprints": {"dabbawala/v1": _fingerprint(item)},
     }
+    if item.also:
+        found["relatedLocations"] = [_location(place, str(item.subject)) for place in item.also]
     if item.status is Status.EXCEPTED:
         found["suppressions"] = [{"kind": "external", "status": "accepted", "justification": item.reason}]
     return found

@@ -51,9 +51,12 @@ def _words(item: Finding) -> Text:
     text = Text(item.message)
     if item.place.field:
         text.append(f"\n{item.place.field}", style="bright_black")
-    if item.status is Status.EXCEPTED:
-        return text.append(f"\naccepted: {item.reason}", style="bright_black")
-    return text.append(f"\n→ {item.check.remedy}", style="green")
+    for place in item.also:
+        text.append(f"\n{place.field}" + (f" (line {place.line})" if place.line else ""), style="bright_black")
+    if item.reason:
+        words = "accepted: " if item.status is Status.EXCEPTED else ""
+        text.append(f"\n{words}{item.reason}", style="bright_black")
+    return text
 
 
 def _problems(problems: Iterable[Problem]) -> RenderableType:

@@ -1,0 +1,53 @@
+"""How checks look in a terminal: the table of all, the page of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from dabbawala.guard.checks import Check
+from dabbawala.guard.outputs.as_terminal import COLORS
+
+
+def table(checks: Iterable[Check]) -> Table:
+    found = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("CHECK", "SEVERITY", "AREA", "ENFORCEABLE", "TITLE"):
+        found.add_column(title, no_wrap=title != "TITLE")
+    for check in checks:
+        severity = Text(check.severity, style=COLORS[check.severity])
+        found.add_row(check.id, severity, check.area, "yes" if check.native else "scan only", check.title)
+    return found
+
+
+def page(check: Check) -> RenderableType:
+    """Everything about one check, its expressions included."""
+    head = Text.assemble(
+        (f"{check.id} ", "bold"), (check.title, "bold"), "  ", (check.severity, COLORS[check.severity])
+    )
+    parts: list[RenderableType] = [head]
+    for title, text in (("Why", check.rationale), ("What to do", check.remedy)):
+        if text:
+            parts += [Text(f"\n{title}", style="bold"), Padding(Text(text), (0, 2))]
+    if check.controls:
+        parts += [Text("\nSupports evidence for", style="bold"), Padding(_controls(check), (0, 2))]
+    parts += [Text("\nWhat it asks", style="bold"), Padding(_expressions(check), (0, 2))]
+    return Group(*parts, Text(""))
+
+
+def _controls(check: Check) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for row in check.controls:
+        grid.add_row(f"{row.framework} {row.clause}", row.strength, row.reason)
+    return grid
+
+
+def _expressions(check: Check) -> Syntax:
+    spec = check.spec
+    named = [f"{item['name']} = {item['expression'].strip()}" for item in spec.get("variables") or ()]
+    asked = [item["expression"].strip() for item in spec.get("validations") or ()]
+    return Syntax("\n".join([*named, "", *asked]), "javascript", background_color="default", word_wrap=True)

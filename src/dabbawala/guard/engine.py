@@ -1,0 +1,105 @@
+"""Asking the checks about objects: the engine that the API server admits by, over whatever a scan has read.
+
+Each object is judged as an admission request that creates it. Which checks are about a kind of object is worked out
+once for the kind; a check's message and the fields at fault are computed for failures only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dabbawala.apimachinery import meta
+from dabbawala.apimachinery.meta import Object
+from dabbawala.cel.errors import EvaluationError
+from dabbawala.guard import exceptions
+from dabbawala.guard.checks import Check
+from dabbawala.guard.exceptions import PolicyException
+from dabbawala.guard.findings import Finding, Place, Status, Subject
+from dabbawala.policy.admission import CompiledPolicy
+from dabbawala.policy.matching import Request, kind_of
+from dabbawala.policy.scope import Surroundings
+from dabbawala.policy.verdicts import Verdict
+
+FIELDS = "fields"
+"""The variable by which a policy tells a scanner which fields are at fault; a server never computes it."""
+
+PlaceOf = Callable[[str], Place]
+"""Where a field of the object is written; of the empty path, where the object begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What all checks say of one object."""
+
+    passed: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+class Engine:
+    """The checks, compiled. `now` is the instant that exceptions are judged by."""
+
+    def __init__(self, checks: Sequence[Check], given: Iterable[PolicyException] = (), *, now: datetime) -> None:
+        self._policies = [(check, CompiledPolicy.of(check.document)) for check in checks]
+        self._exceptions = tuple(given)
+        self._now = now
+        self._about: dict[tuple[object, ...], tuple[tuple[Check, CompiledPolicy], ...]] = {}
+
+    @property
+    def faults(self) -> Iterator[tuple[Check, str]]:
+        """Expressions that do not compile, as sentences."""
+        for check, policy in self._policies:
+            for fault in policy.faults:
+                yield check, f"{fault.path}: {fault.message}"
+
+    def judge(self, request: Request, namespace: Object | None, place: PlaceOf) -> Judgement:
+        around = Surroundings(namespace=namespace)
+        passed, findings = [], []
+        for check, policy in self._asked(request):
+            seen = policy.match(request, namespace)
+            if seen is None:
+                continue
+            verdict = policy.evaluate(seen, around)
+            if verdict.passed:
+                passed.append(check.id)
+            elif not verdict.excluded:
+                findings.append(self._finding(check, policy, seen, verdict, place))
+        return Judgement(tuple(passed), tuple(findings))
+
+    def _asked(self, request: Request) -> tuple[tuple[Check, CompiledPolicy], ...]:
+        key = kind_of(request)
+        found = self._about.get(key)
+        if found is None:
+            found = tuple(pair for pair in self._policies if pair[1].matcher.may_match(request))
+            self._about[key] = found
+        return found
+
+    def _finding(
+        self, check: Check, policy: CompiledPolicy, request: Request, verdict: Verdict, place: PlaceOf
+    ) -> Finding:
+        faults = verdict.faults
+        failed = [fault for fault in faults if fault.result == "fail"]
+        obj = request.object or {}
+        places = tuple(place(field) for field in (_fields(policy, request) if failed else ())) or (place(""),)
+        status, reason = (Status.FAIL if failed else Status.ERROR), ""
+        accepted = exceptions.accepting(self._exceptions, check.id, obj, self._now)
+        if accepted is not None:
+            status, reason = Status.EXCEPTED, str(accepted)
+        elif ended := exceptions.expired(self._exceptions, check.id, obj, self._now):
+            reason = f"its exception has expired: {ended}"
+        message = "; ".join(dict.fromkeys(fault.message for fault in failed or faults))
+        return Finding(check, status, subject_of(obj), message, places[0], places[1:], reason)
+
+
+def subject_of(obj: Object) -> Subject:
+    return Subject(obj.get("apiVersion", ""), obj.get("kind", ""), meta.namespace(obj), meta.name(obj))
+
+
+def _fields(policy: CompiledPolicy, request: Request) -> list[str]:
+    values = policy.values(request)
+    try:
+        found = values.get(FIELDS, [])
+    except EvaluationError:
+        return []
+    return [str(item) for item in found] if isinstance(found, list) else []
