@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from tests.e2e.session import SHELL, WEB, WEB_V2, Session, config_map, deployment, eventually
+from tests.e2e.session import SHELL, WEB, WEB_V2, Session, config_map, deployment, eventually, pod
 from tests.kubectl import Kubectl
 
 FOREIGN = "other-tool"
@@ -283,3 +283,49 @@ def test_what_cannot_be_is_refused_with_the_field_that_is_wrong(k: Session) -> N
     empty = deployment("empty")
     empty["spec"]["template"]["spec"]["containers"] = []
     assert "spec.template.spec.containers: Required value" in k.refused("create", "-f", k.file("e.json", empty))
+
+
+def test_a_namespace_that_enforces_pod_security_warns_refuses_and_takes_what_is_hardened(k: Session) -> None:
+    """As kubectl prints it, word for word."""
+    asks = 'PodSecurity "restricted:latest"'
+    reasons = "allowPrivilegeEscalation != false, unrestricted capabilities, runAsNonRoot != true, seccompProfile"
+    k("run", "old", f"--image={SHELL}", "--", "sleep", "60")
+    enforced = k.run("label", "namespace", k.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    assert (enforced.out, enforced.err.splitlines()) == (
+        f"namespace/{k.namespace} labeled\n",
+        [
+            f'Warning: existing pods in namespace "{k.namespace}" violate the new PodSecurity enforce level '
+            '"restricted:latest"',
+            f"Warning: old: {reasons}",
+        ],
+    )
+    detail = (
+        'allowPrivilegeEscalation != false (container "{0}" must set securityContext.allowPrivilegeEscalation=false), '
+        'unrestricted capabilities (container "{0}" must set securityContext.capabilities.drop=["ALL"]), runAsNonRoot '
+        '!= true (pod or container "{0}" must set securityContext.runAsNonRoot=true), seccompProfile (pod or container '
+        '"{0}" must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost")'
+    )
+    assert k.refused("run", "new", f"--image={SHELL}") == (
+        f'Error from server (Forbidden): pods "new" is forbidden: violates {asks}: {detail.format("new")}\n'
+    )
+    made = k.run("create", "-f", k.file("web.json", deployment("web")))
+    assert (made.out, made.err) == (
+        "deployment.apps/web created\n",
+        f"Warning: would violate {asks}: {detail.format('web')}\n",
+    )
+    told = eventually(lambda: k.names("events", "--field-selector=reason=FailedCreate"))
+    assert f"is forbidden: violates {asks}" in k("get", *sorted(told)[:1], "--output=jsonpath={.message}")
+    assert k.names("pods") == {"pod/old"}
+    hardened = pod("hardened", "sleep", "60")
+    hardened["spec"]["securityContext"] = {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    hardened["spec"]["containers"][0]["securityContext"] = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert k.run("create", "-f", k.file("hardened.json", hardened)).err == ""
+    wrong = k.refused("label", "namespace", k.namespace, "pod-security.kubernetes.io/warn=strict")
+    assert 'metadata.labels[pod-security.kubernetes.io/warn]: Invalid value: "strict": must be one of' in wrong

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dabbawala.apimachinery.meta import Object
-from dabbawala.policy.pod_security import catalogue, evaluation, pods
+from dabbawala.policy.pod_security import catalogue, evaluation, pods, wording
 from dabbawala.policy.pod_security.catalogue import CHECKS, NEWEST
 from dabbawala.policy.pod_security.levels import BASELINE, LATEST, PRIVILEGED, RESTRICTED, Version
 from tests.policy.pod_security_fixtures import GENERATORS, changed, least_pod
@@ -241,6 +241,24 @@ def test_annotations_are_told_with_their_values_as_go_quotes_them() -> None:
         "forbidden AppArmor profiles",
         f'annotations must not set AppArmor profile type to "{PROFILE}="bogus"", "{PROFILE}e="un\\"confined\\n""',
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("tab\there", r'"tab\there"'), ("back\\slash", r'"back\\slash"'), ("\x01\x7f", r'"\x01\x7f"'),
+        ("दुकान", '"दुकान"'), ("\u200b", r'"\u200b"'), ("\U000e0001", r'"\U000e0001"'),
+    ],
+)  # fmt: skip
+def test_a_value_is_quoted_as_go_does(value: str, shown: str) -> None:
+    assert wording.literal(value) == shown
+
+
+def test_a_pod_is_found_where_its_kind_keeps_it() -> None:
+    metadata, spec = {"name": "web"}, {"hostPID": True}
+    assert pods.pod_of("pods", {"metadata": metadata, "spec": spec}) == (metadata, spec)
+    assert pods.pod_of("configmaps", {"data": {}}) is None
+    assert pods.pod_of("replicationcontrollers", {"spec": {"replicas": 1}}) is None
 
 
 def test_seccomp_was_an_annotation_before_1_19() -> None:

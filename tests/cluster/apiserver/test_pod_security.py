@@ -25,6 +25,7 @@ P = "pod-security.kubernetes.io/"
 NAMESPACES = "/api/v1/namespaces"
 SHOP = f"{NAMESPACES}/shop"
 PODS = f"{SHOP}/pods"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments"
 NOT_RESTRICTED = (
     'allowPrivilegeEscalation != false (container "main" must set securityContext.allowPrivilegeEscalation=false), '
     'unrestricted capabilities (container "main" must set securityContext.capabilities.drop=["ALL"]), runAsNonRoot != '
@@ -180,7 +181,7 @@ async def test_a_namespace_without_labels_takes_everything(server: APIServer) ->
 
 async def test_a_workload_is_made_with_a_warning_about_its_pods(server: APIServer) -> None:
     await label(server, enforce="restricted")
-    answer = await call(server, "POST", "/apis/apps/v1/namespaces/shop/deployments", deployment())
+    answer = await call(server, "POST", DEPLOYMENTS, deployment())
     assert answer.status == 201
     assert warnings(answer) == [f'would violate PodSecurity "restricted:latest": {NOT_RESTRICTED}']
     scaled = {"spec": {"replicas": 2}}
@@ -300,23 +301,47 @@ async def test_defaults_hold_where_a_namespace_says_nothing() -> None:
         assert (await call(server, "POST", PODS, pod(hostPID=True))).status == 201
 
 
-async def test_who_and_what_is_exempt_is_let_through() -> None:
-    exempt = Configuration(namespaces=frozenset({"shop"}), runtime_classes=frozenset({"gvisor"}))
-    async with opened(exempt) as server:
+async def test_an_exempt_namespace_takes_everything_and_says_so_to_who_labels_it() -> None:
+    heard: list[Exchange] = []
+    async with opened(Configuration(namespaces=frozenset({"shop"})), audit=heard) as server:
         ignored = await label(server, enforce="restricted", enforce_version="v1.37", audit="baseline")
         assert warnings(ignored) == [
             'namespace "shop" is exempt from Pod Security, and the policy (enforce=restricted:v1.37, '
             "audit=baseline:latest) will be ignored"
         ]
         assert (await call(server, "POST", PODS, pod(hostPID=True))).status == 201
-        await label(server, "other", enforce="baseline")
+        assert annotations(heard) == {f"{P}exempt": "namespace"}
+        assert warnings(await label(server, enforce_version="v1.36")) == [
+            'namespace "shop" is exempt from Pod Security, and the policy (enforce=restricted:v1.36, '
+            "audit=baseline:latest) will be ignored"
+        ]
+        assert warnings(await label(server, enforce="privileged", audit="privileged")) == []
+
+
+async def test_pods_of_an_exempt_runtime_are_let_through() -> None:
+    heard: list[Exchange] = []
+    async with opened(Configuration(runtime_classes=frozenset({"gvisor"})), audit=heard) as server:
         runtime = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "gvisor"}}
         await call(server, "POST", "/apis/node.k8s.io/v1/runtimeclasses", {**runtime, "handler": "runsc"})
-        sandboxed = pod(hostPID=True, runtimeClassName="gvisor")
-        assert (await call(server, "POST", f"{NAMESPACES}/other/pods", sandboxed)).status == 201
-    async with opened(Configuration(usernames=frozenset({"system:apiserver"}))) as server:
+        await label(server)
+        await call(server, "POST", PODS, pod("there", hostPID=True, runtimeClassName="gvisor"))
+        assert warnings(await label(server, enforce="baseline")) == []
+        sandboxed = deployment(hostPID=True, runtimeClassName="gvisor")
+        for path, body in ((PODS, pod(hostPID=True, runtimeClassName="gvisor")), (DEPLOYMENTS, sandboxed)):
+            answer = await call(server, "POST", path, body)
+            assert (answer.status, warnings(answer)) == (201, [])
+            assert annotations(heard) == {f"{P}exempt": "runtimeClass"}
+        assert (await call(server, "POST", PODS, pod("other", hostPID=True))).status == 403
+
+
+async def test_an_exempt_user_is_let_through() -> None:
+    heard: list[Exchange] = []
+    async with opened(Configuration(usernames=frozenset({"system:apiserver"})), audit=heard) as server:
         await label(server, enforce="restricted")
-        assert (await call(server, "POST", PODS, pod(hostPID=True))).status == 201
+        for path, body in ((PODS, pod(hostPID=True)), (DEPLOYMENTS, deployment(hostPID=True))):
+            answer = await call(server, "POST", path, body)
+            assert (answer.status, warnings(answer)) == (201, [])
+            assert annotations(heard) == {f"{P}exempt": "user"}
 
 
 # The audit log ---------------------------------------------------------------------------------------------------
@@ -339,7 +364,7 @@ async def test_the_audit_log_keeps_the_policy_and_what_would_violate_it() -> Non
             f"{P}audit-violations": 'would violate PodSecurity "restricted:v1.7": host namespaces (hostPID=true), '
             'runAsNonRoot != true (pod or container "main" must set securityContext.runAsNonRoot=true)',
         }
-        await call(server, "POST", "/apis/apps/v1/namespaces/shop/deployments", deployment(hostPID=True))
+        await call(server, "POST", DEPLOYMENTS, deployment(hostPID=True))
         assert set(annotations(heard)) == {f"{P}audit-violations"}
 
 
