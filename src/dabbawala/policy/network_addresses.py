@@ -37,7 +37,7 @@ class Block:
     def holds_all(self, ranges: Iterable[Network]) -> bool:
         """Whether every range of the block's family lies in it, and there is one."""
         own = [found for found in ranges if found.version == self.network.version]
-        return bool(own) and all(_within(found, self.network) for found in own) and not self._cut(own)
+        return bool(own) and all(within(found, self.network) for found in own) and not self._cut(own)
 
     def _cut(self, ranges: Sequence[Network]) -> bool:
         return any(part.version == found.version and part.overlaps(found) for part in self.excepts for found in ranges)
@@ -50,7 +50,7 @@ class Block:
 EVERYWHERE = (Block(ipaddress.ip_network("0.0.0.0/0")), Block(ipaddress.ip_network("::/0")))
 
 
-def _within(inner: Network, outer: Network) -> bool:
+def within(inner: Network, outer: Network) -> bool:
     if isinstance(inner, ipaddress.IPv4Network) and isinstance(outer, ipaddress.IPv4Network):
         return inner.subnet_of(outer)
     return (

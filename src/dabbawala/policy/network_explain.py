@@ -65,7 +65,7 @@ def _let_through(direction: str, subject: End, peer: End, cause: Cause) -> Expla
     reasons = {
         HOST: f"{subject} shares its node's network, which no NetworkPolicy isolates",
         OPEN: f"no NetworkPolicy isolates {subject} for {direction.lower()}",
-        NODE: f"{peer} is on the node of {subject}, whose traffic no NetworkPolicy stops",
+        NODE: f"{peer} is {'on ' if peer.pod else ''}the node of {subject}, whose traffic no NetworkPolicy stops",
     }
     return Explanation(True, reasons.get(cause, ""))
 

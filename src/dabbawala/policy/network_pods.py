@@ -16,7 +16,7 @@ from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.policy.network_addresses import Address, addresses
 from dabbawala.policy.network_ports import NamedPort
 
-_ENDED = frozenset({"Succeeded", "Failed"})
+ENDED = frozenset({"Succeeded", "Failed"})
 NAME_LABEL = "kubernetes.io/metadata.name"
 
 
@@ -42,7 +42,7 @@ class Pod:
         return cls(
             meta.key(pod), meta.labels(pod), {} if host else _named_ports(spec),
             tuple(dict.fromkeys([*found, *(nodes.get(node, ()) if host else ())])),
-            node, host, state.get("phase") in _ENDED,
+            node, host, state.get("phase") in ENDED,
         )  # fmt: skip
 
 
