@@ -254,6 +254,23 @@ def test_a_value_is_quoted_as_go_does(value: str, shown: str) -> None:
     assert wording.literal(value) == shown
 
 
+def test_every_source_of_a_volume_is_known_by_its_name() -> None:
+    allowed = [
+        "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected",
+        "secret",
+    ]  # fmt: skip
+    others = [
+        "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "fc", "flexVolume", "flocker",
+        "gcePersistentDisk", "gitRepo", "glusterfs", "hostPath", "iscsi", "nfs", "photonPersistentDisk",
+        "portworxVolume", "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume",
+    ]  # fmt: skip
+    assert said("restrictedVolumes", {"volumes": [{"name": "v", source: {}} for source in allowed]}) is None
+    for source in others:
+        assert said("restrictedVolumes", {"volumes": [{"name": "v", source: {}}]}) == (
+            "restricted volume types", f'volume "v" uses restricted volume type "{source}"',
+        )  # fmt: skip
+
+
 def test_a_pod_is_found_where_its_kind_keeps_it() -> None:
     metadata, spec = {"name": "web"}, {"hostPID": True}
     assert pods.pod_of("pods", {"metadata": metadata, "spec": spec}) == (metadata, spec)

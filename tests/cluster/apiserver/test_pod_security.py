@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from dabbawala.api.apps_v1 import DEPLOYMENT
+from dabbawala.api.core_v1 import POD
 from dabbawala.api.kinds import KINDS
+from dabbawala.apimachinery import status
 from dabbawala.apimachinery.clock import VirtualClock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver import admission_pod_security, standard
 from dabbawala.cluster.apiserver.admission_pod_security import Configuration, PodSecurity
 from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.apiserver.core import Plugins
-from dabbawala.cluster.apiserver.plugins import Exchange
+from dabbawala.cluster.apiserver.plugins import Admission, Exchange
+from dabbawala.cluster.apiserver.request import LOOPBACK
 from dabbawala.cluster.apiserver.standard import Extras
 from dabbawala.cluster.apiserver.tokens import Signer
 from dabbawala.policy.pod_security.levels import BASELINE, LATEST, RESTRICTED, LevelVersion, Policy, Version
@@ -174,6 +178,20 @@ async def test_a_namespace_without_labels_takes_everything(server: APIServer) ->
     await label(server)
     answer = await call(server, "POST", PODS, pod(hostPID=True, hostNetwork=True))
     assert (answer.status, warnings(answer)) == (201, [])
+
+
+async def test_without_its_namespace_a_pod_is_refused_and_a_workload_noted(server: APIServer) -> None:
+    guard = PodSecurity(server.core)
+    lost = Admission("UPDATE", POD, "gone", "web", LOOPBACK, object=pod(), old=pod())
+    with pytest.raises(status.InternalError, match='failed to lookup namespace "gone"'):
+        await guard.validate(lost)
+    made = Admission("CREATE", DEPLOYMENT, "gone", "web", LOOPBACK, object=deployment(hostPID=True))
+    await guard.validate(made)
+    assert (made.audit, made.warnings) == ({f"{P}error": 'failed to lookup namespace "gone"'}, [])
+
+
+async def test_what_is_deleted_is_not_judged(server: APIServer) -> None:
+    await PodSecurity(server.core).validate(Admission("DELETE", POD, "gone", "web", LOOPBACK, old=pod()))
 
 
 # Warning ---------------------------------------------------------------------------------------------------------

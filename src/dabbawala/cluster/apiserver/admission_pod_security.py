@@ -68,7 +68,7 @@ class PodSecurity:
             return
         labels = self._core.objects.labels(NAMESPACE, "", admission.namespace)
         if labels is None:
-            raise status.InternalError(f'failed to lookup namespace "{admission.namespace}"')
+            raise status.InternalError(_missing(admission))
         policy, errors = levels.policy_of(labels, self._configuration.defaults)
         if policy.asks_nothing and not errors:
             _note(admission, "enforce-policy", str(UNRESTRICTED.enforce))
@@ -84,7 +84,10 @@ class PodSecurity:
     def _workload(self, admission: Admission, new: Object) -> None:
         if self._exempt(admission):
             return
-        labels = self._core.objects.labels(NAMESPACE, "", admission.namespace) or {}
+        labels = self._core.objects.labels(NAMESPACE, "", admission.namespace)
+        if labels is None:
+            _note(admission, "error", _missing(admission))
+            return
         policy, errors = levels.policy_of(labels, self._configuration.defaults)
         if policy.audit.level == policy.warn.level == levels.PRIVILEGED and not errors:
             return
@@ -177,6 +180,10 @@ class PodSecurity:
                 yield str((meta.controller_of(pod) or {}).get("uid") or ""), meta.name(pod)
             if turn % _TURN == _TURN - 1:
                 await asyncio.sleep(0)
+
+
+def _missing(admission: Admission) -> str:
+    return f'failed to lookup namespace "{admission.namespace}"'
 
 
 def _note(admission: Admission, key: str, text: str) -> None:

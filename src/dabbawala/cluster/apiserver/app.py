@@ -20,7 +20,7 @@ from dabbawala.apimachinery import status
 from dabbawala.apimachinery.clock import Clock, SystemClock
 from dabbawala.apimachinery.status import StatusError
 from dabbawala.client.client import Client
-from dabbawala.cluster.apiserver import authorization, expiry, limits, memory, response, rest, routes
+from dabbawala.cluster.apiserver import authorization, expiry, limits, memory, response, rest, routes, warning_header
 from dabbawala.cluster.apiserver.core import Call, Core, Plugins
 from dabbawala.cluster.apiserver.limits import Slots
 from dabbawala.cluster.apiserver.plugins import Endpoint, Exchange
@@ -139,7 +139,7 @@ class APIServer:
             log.exception("%s %s failed", request.method, request.path)
             answer = response.failure(status.InternalError(f"an error on the server: {error!r}"))
         if request.warnings:
-            answer.headers["warning"] = ", ".join(f"299 - {_quoted(text)}" for text in request.warnings)
+            answer.headers["warning"] = warning_header.of(request.warnings)
         self._audit(request, target, answer.status, received, decision)
         return answer
 
@@ -193,8 +193,3 @@ def _of_store(error: errors.StoreError) -> StatusError:
     if isinstance(error, errors.Closed):
         return status.ServiceUnavailable("the API server is shutting down")
     return status.InternalError(str(error))
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-    return f'"{escaped}"'
