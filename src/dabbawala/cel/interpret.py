@@ -1,245 +1,282 @@
 """The exact evaluator: a walk of the tree that absorbs errors as the language says and counts cost as Kubernetes does.
 
 It runs when the compiled program met an error or may be over its budget, so it is written for exactness alone.
-`&&` and `||` are commutative over errors: `error && false` is false. A comprehension of a macro goes on over errors
-until its condition is false. Cost follows cel-go's runtime tracker (interpreter/runtimecost.go) and Kubernetes'
-estimator (apiserver/pkg/cel/library/cost.go); what each function costs stands in `cost.py`.
+`&&` and `||` are commutative over errors: `error && false` is false. A comprehension goes on over errors, because a
+later step may absorb them. Cost is what cel-go's tracker observes: every chain of selections one unit and each part of
+it another, but nothing for the tested field of `has` and nothing for a chain that a conditional chose; calls as
+`cost.py` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dabbawala.cel import cost, values
 from dabbawala.cel.errors import CostExceeded, EvaluationError
-from dabbawala.cel.tree import Call, Checked, Const, Fold, Ident, ListOf, MapOf, Node, Select
-from dabbawala.cel.values import NOTHING, Optional
+from dabbawala.cel.tree import Call, Const, Fold, Ident, ListOf, MapOf, Node, Select
+from dabbawala.cel.values import Optional
 
 _ABSENT = object()
+_INDEXING = ("_[_]", "_?._", "_[?_]")
+_UNLIMITED = 2**62
 
 
-class Interpreter:
-    """One evaluation. `cost` is what it has cost so far; over `limit` it raises CostExceeded."""
+@dataclass(slots=True)
+class Evaluation:
+    """One evaluation: what it may read, and what it has cost. Without `folding` constants cost as other values do, as
+    in cel-go's own tables of costs."""
 
-    def __init__(
-        self, checked: Checked, variables: Mapping[str, Any], *, functions: Mapping[str, Any], limit: int
-    ) -> None:
-        self._checked, self._variables, self._functions, self._limit = checked, variables, functions, limit
-        self._locals: dict[str, Any] = {}
-        self.cost = 0
-        self.failed_at = 0  # the id of the innermost node whose error came out
+    variables: Mapping[str, Any]
+    functions: Mapping[str, Callable[..., Any]]
+    limit: int = _UNLIMITED
+    folding: bool = True
+    cost: int = 0
+    failed_at: int = 0  # the id of the node whose error came first
+    locals: dict[str, Any] = field(default_factory=dict)
 
-    def run(self) -> Any:
+    def run(self, root: Node) -> Any:
+        """The value of a tree. Raises EvaluationError, and CostExceeded over the limit."""
         try:
-            return self._value(self._checked.root)
+            return value_of(self, root)
         except RecursionError:
             raise EvaluationError("the expression or its data is nested too deeply") from None
 
     def charge(self, amount: int) -> None:
         self.cost += amount
-        if self.cost > self._limit:
+        if self.cost > self.limit:
             raise CostExceeded("operation cancelled: actual cost limit exceeded")
 
-    def _value(self, node: Node) -> Any:
-        return _VISITS[type(node)](self, node)
 
-    def _failing(self, node: Node, error: EvaluationError) -> EvaluationError:
-        if not error.line:
-            self.failed_at = self.failed_at or node.id
+def value_of(run: Evaluation, node: Node) -> Any:
+    return _VISITS[type(node)](run, node)
+
+
+def attempt(run: Evaluation, node: Node) -> Any:
+    """The value, or the error as a value: what holds it may yet absorb it."""
+    try:
+        return value_of(run, node)
+    except CostExceeded:
+        raise
+    except EvaluationError as error:
+        if not run.failed_at:
+            run.failed_at = node.id
         return error
 
-    def const(self, node: Const) -> Any:
-        return node.value
 
-    def ident(self, node: Ident) -> Any:
-        self.charge(1)
-        return self._named(node)
+def _failed(run: Evaluation, node: Node, error: EvaluationError) -> EvaluationError:
+    run.failed_at = node.id
+    return error
 
-    def _named(self, node: Ident) -> Any:
-        found = self._locals.get(node.name, _ABSENT)
-        if found is not _ABSENT:
-            return found
-        try:
-            return self._variables[node.name]
-        except KeyError:
-            if node.name in values.TYPE_IDENTS:
-                return values.TypeValue(values.TYPE_IDENTS[node.name])
-            raise EvaluationError(f"no such attribute(s): {node.name}") from None
 
-    def select(self, node: Select) -> Any:
-        self.charge(1)
-        return self._qualified(node)
+def _const(run: Evaluation, node: Const) -> Any:
+    return node.value
 
-    def _qualified(self, node: Node) -> Any:
-        """An attribute without the one unit that every chain of selections costs as a whole."""
-        if isinstance(node, Ident):
-            return self._named(node)
-        if isinstance(node, Select):
-            value = self._qualified(node.operand)
-            if node.test:
-                return values.has(value, node.field)
-            self.charge(1)
-            return values.select(value, node.field)
-        if isinstance(node, Call) and node.function == "_[_]":
-            value = self._qualified(node.arguments[0])
-            key = self._qualified(node.arguments[1])
-            self.charge(1)
-            return values.index(value, key)
-        return self._value(node)
 
-    def list_of(self, node: ListOf) -> Any:
-        made = []
-        for place, element in enumerate(node.elements):
-            value = self._value(element)
-            if place not in node.optional:
-                made.append(value)
-            elif not isinstance(value, Optional):
-                raise EvaluationError("no such overload")
-            elif value.present:
-                made.append(value.value)
-        if not cost.is_constant(node):
-            self.charge(cost.LIST)
-        return made
+def _ident(run: Evaluation, node: Ident) -> Any:
+    run.charge(1)
+    return _named(run, node)
 
-    def map_of(self, node: MapOf) -> Any:
-        entries = []
-        for key_node, value_node, optional in node.entries:
-            key, value = self._value(key_node), self._value(value_node)
-            if not optional:
-                entries.append((key, value))
-            elif not isinstance(value, Optional):
-                raise EvaluationError("no such overload")
-            elif value.present:
-                entries.append((key, value.value))
-        if not cost.is_constant(node):
-            self.charge(cost.MAP)
+
+def _named(run: Evaluation, node: Ident) -> Any:
+    found = run.locals.get(node.name, _ABSENT)
+    if found is not _ABSENT:
+        if isinstance(found, EvaluationError):
+            raise found
+        return found
+    try:
+        return run.variables[node.name]
+    except KeyError:
+        if node.name in values.TYPE_IDENTS:
+            return values.TypeValue(values.TYPE_IDENTS[node.name])
+        raise _failed(run, node, EvaluationError(f"no such attribute(s): {node.name}")) from None
+
+
+def _chain(run: Evaluation, node: Node) -> Any:
+    """A chain of selections as a whole; one that starts with a conditional has no cost of its own."""
+    start = node
+    while True:
+        if isinstance(start, Select):
+            start = start.operand
+        elif isinstance(start, Call) and start.function in _INDEXING:
+            start = start.arguments[0]
+        else:
+            break
+    if not (isinstance(start, Call) and start.function == "_?_:_"):
+        run.charge(1)
+    return _qualified(run, node)
+
+
+def _qualified(run: Evaluation, node: Node) -> Any:
+    """What a node means within a chain: without the unit for the chain."""
+    if isinstance(node, Ident):
+        return _named(run, node)
+    if isinstance(node, Select):
+        return _selected(run, node)
+    if isinstance(node, Call) and node.function in _INDEXING:
+        return _indexed(run, node)
+    return value_of(run, node)
+
+
+def _selected(run: Evaluation, node: Select) -> Any:
+    value = _qualified(run, node.operand)
+    try:
+        if node.test:
+            return values.has(value, node.field)
+        run.charge(1)
+        return values.select(value, node.field)
+    except CostExceeded:
+        raise
+    except EvaluationError as error:
+        raise _failed(run, node, error) from None
+
+
+def _indexed(run: Evaluation, node: Call) -> Any:
+    value, key = _qualified(run, node.arguments[0]), _qualified(run, node.arguments[1])
+    run.charge(1)
+    try:
+        return values.index(value, key) if node.function == "_[_]" else values.lookup(value, key)
+    except EvaluationError as error:
+        raise _failed(run, node, error) from None
+
+
+def _list(run: Evaluation, node: ListOf) -> Any:
+    made = []
+    for place, element in enumerate(node.elements):
+        made += _elements(run, element, place in node.optional)
+    if not run.folding or not cost.is_constant(node):
+        run.charge(cost.LIST)
+    return made
+
+
+def _elements(run: Evaluation, node: Node, optional: bool) -> list[Any]:
+    value = value_of(run, node)
+    if not optional:
+        return [value]
+    if not isinstance(value, Optional):
+        raise _failed(run, node, EvaluationError("cannot initialize optional list element from non-optional value"))
+    return [value.value] if value.present else []
+
+
+def _map(run: Evaluation, node: MapOf) -> Any:
+    entries = []
+    for key_node, value_node, optional in node.entries:
+        key = value_of(run, key_node)
+        entries += [(key, value) for value in _elements(run, value_node, optional)]
+    if not run.folding or not cost.is_constant(node):
+        run.charge(cost.MAP)
+    try:
         return values.as_map(entries)
-
-    def fold(self, node: Fold) -> Any:
-        source = self._value(node.range)
-        if not isinstance(source, list) and not values.is_map(source):
-            raise EvaluationError(f"got '{values.type_of(source).name}', expected iterable type")
-        saved = {name: self._locals.get(name, _ABSENT) for name in (node.variable, node.accumulator)}
-        accumulated = self._attempt(node.initial)
-        try:
-            for element in source:
-                self._locals[node.accumulator], self._locals[node.variable] = accumulated, element
-                if self._condition(node.condition) is False:
-                    break
-                accumulated = self._attempt(node.step)
-            self._locals[node.accumulator] = accumulated
-            return _raised(self._value(node.result))
-        finally:
-            for name, value in saved.items():
-                if value is _ABSENT:
-                    self._locals.pop(name, None)
-                else:
-                    self._locals[name] = value
-
-    def _attempt(self, node: Node) -> Any:
-        """The value, or the error as a value: an accumulator may hold one that a later step absorbs."""
-        try:
-            return self._value(node)
-        except CostExceeded:
-            raise
-        except EvaluationError as error:
-            return self._failing(node, error)
-
-    def _condition(self, node: Node) -> Any:
-        value = self._attempt(node)
-        return True if isinstance(value, EvaluationError) else value
-
-    def call(self, node: Call) -> Any:
-        special = _SPECIAL.get(node.function)
-        if special is not None:
-            return special(self, node)
-        arguments = [_raised(self._value(argument)) for argument in node.arguments]
-        try:
-            result = self._functions[node.function](*arguments)
-        except CostExceeded:
-            raise
-        except EvaluationError as error:
-            self.charge(1)
-            raise self._failing(node, error) from None
-        self.charge(cost.of_call(node, arguments, result))
-        return result
-
-    def logic(self, node: Call) -> Any:
-        decisive = node.function == "_||_"
-        errors = []
-        for argument in node.arguments:
-            value = self._attempt(argument)
-            if value is decisive:
-                return decisive
-            if isinstance(value, EvaluationError):
-                errors.append(value)
-            elif value is not (not decisive):
-                errors.append(EvaluationError("no such overload"))
-        if errors:
-            raise errors[0]
-        return not decisive
-
-    def ternary(self, node: Call) -> Any:
-        condition, truthy, falsy = node.arguments
-        chosen = self._value(condition)
-        if chosen is not True and chosen is not False:
-            raise _raised_or("no such overload", chosen)
-        return self._value(truthy if chosen else falsy)
-
-    def not_strictly_false(self, node: Call) -> Any:
-        value = self._attempt(node.arguments[0])
-        return value is not False
-
-    def index(self, node: Call) -> Any:
-        self.charge(1)
-        return self._qualified(node)
-
-    def optional_part(self, node: Call) -> Any:
-        self.charge(2)
-        operand, key = (_raised(self._value(argument)) for argument in node.arguments)
-        return values.lookup(operand, key)
-
-    def otherwise(self, node: Call) -> Any:
-        """`or` and `orValue`: the second argument is evaluated only when the first is absent."""
-        first = _raised(self._value(node.arguments[0]))
-        if not isinstance(first, Optional):
-            raise EvaluationError("no such overload")
-        self.charge(1)
-        if first.present:
-            return first if node.function == "or" else first.value
-        return self._value(node.arguments[1])
+    except EvaluationError as error:
+        raise _failed(run, node, error) from None
 
 
-def _raised(value: Any) -> Any:
-    """The value, unless it is an error that an accumulator held."""
-    if isinstance(value, EvaluationError):
-        raise value
-    return value
+def _fold(run: Evaluation, node: Fold) -> Any:
+    source = value_of(run, node.range)
+    if not isinstance(source, list) and not values.is_map(source):
+        name = values.type_of(source).name
+        raise _failed(run, node.range, EvaluationError(f"got '{name}', expected iterable type"))
+    names = (node.variable, node.accumulator)
+    saved = {name: run.locals[name] for name in names if name in run.locals}
+    accumulated = attempt(run, node.initial)
+    try:
+        for element in source:
+            run.locals[node.accumulator], run.locals[node.variable] = accumulated, element
+            if attempt(run, node.condition) is False:
+                break
+            accumulated = attempt(run, node.step)
+        run.locals[node.accumulator] = accumulated
+        return value_of(run, node.result)
+    finally:
+        for name in names:
+            run.locals.pop(name, None)
+        run.locals.update(saved)
 
 
-def _raised_or(message: str, value: Any) -> EvaluationError:
-    return value if isinstance(value, EvaluationError) else EvaluationError(message)
+def _call(run: Evaluation, node: Call) -> Any:
+    special = _SPECIAL.get(node.function)
+    if special is not None:
+        return special(run, node)
+    arguments = [attempt(run, argument) for argument in node.arguments]
+    for argument in arguments:
+        if isinstance(argument, EvaluationError):
+            if len(arguments) < 3:
+                run.charge(_cost(run, node, [0 if isinstance(a, EvaluationError) else a for a in arguments], 0))
+            raise argument
+    function = run.functions.get(node.overloads[0]) if len(node.overloads) == 1 else None
+    try:
+        result = (function or run.functions[node.function])(*arguments)
+    except CostExceeded:
+        raise
+    except EvaluationError as error:
+        run.charge(_cost(run, node, arguments, error))
+        raise _failed(run, node, error) from None
+    run.charge(_cost(run, node, arguments, result))
+    return result
 
 
-_VISITS: dict[type, Callable[[Interpreter, Any], Any]] = {
-    Const: Interpreter.const,
-    Ident: Interpreter.ident,
-    Select: Interpreter.select,
-    Call: Interpreter.call,
-    ListOf: Interpreter.list_of,
-    MapOf: Interpreter.map_of,
-    Fold: Interpreter.fold,
+def _cost(run: Evaluation, node: Call, arguments: list[Any], result: Any) -> int:
+    return cost.of_call(node, arguments, result, folding=run.folding)
+
+
+def _logic(run: Evaluation, node: Call) -> Any:
+    decisive = node.function == "_||_"
+    first: EvaluationError | None = None
+    for argument in node.arguments:
+        value = attempt(run, argument)
+        if value is decisive:
+            return decisive
+        if value is not (not decisive) and first is None:
+            first = value if isinstance(value, EvaluationError) else _failed(run, node, _no_overload())
+    if first is not None:
+        raise first
+    return not decisive
+
+
+def _ternary(run: Evaluation, node: Call) -> Any:
+    condition, truthy, falsy = node.arguments
+    chosen = value_of(run, condition)
+    if chosen is not True and chosen is not False:
+        raise _failed(run, node, _no_overload())
+    return _qualified(run, truthy if chosen else falsy)
+
+
+def _not_strictly_false(run: Evaluation, node: Call) -> Any:
+    value = attempt(run, node.arguments[0])
+    run.charge(1)
+    return value is not False
+
+
+def _otherwise(run: Evaluation, node: Call) -> Any:
+    """`or` and `orValue`: the second argument is evaluated only when the first is absent."""
+    first = value_of(run, node.arguments[0])
+    if not isinstance(first, Optional):
+        raise _failed(run, node, _no_overload())
+    if first.present:
+        return first if node.function == "or" else first.value
+    return value_of(run, node.arguments[1])
+
+
+def _no_overload() -> EvaluationError:
+    return EvaluationError("no such overload")
+
+
+_VISITS: dict[type, Callable[[Evaluation, Any], Any]] = {
+    Const: _const,
+    Ident: _ident,
+    Select: _chain,
+    Call: _call,
+    ListOf: _list,
+    MapOf: _map,
+    Fold: _fold,
 }
-_SPECIAL: dict[str, Callable[[Interpreter, Call], Any]] = {
-    "_&&_": Interpreter.logic,
-    "_||_": Interpreter.logic,
-    "_?_:_": Interpreter.ternary,
-    "@not_strictly_false": Interpreter.not_strictly_false,
-    "_[_]": Interpreter.index,
-    "_?._": Interpreter.optional_part,
-    "_[?_]": Interpreter.optional_part,
-    "or": Interpreter.otherwise,
-    "orValue": Interpreter.otherwise,
+_SPECIAL: dict[str, Callable[[Evaluation, Call], Any]] = {
+    "_&&_": _logic,
+    "_||_": _logic,
+    "_?_:_": _ternary,
+    "@not_strictly_false": _not_strictly_false,
+    **dict.fromkeys(_INDEXING, _chain),
+    "or": _otherwise,
+    "orValue": _otherwise,
 }
-__all__ = ["NOTHING", "Interpreter"]

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dabbawala.cel import arithmetic, conversions, strings, values
+from dabbawala.cel import (
+    addresses,
+    arithmetic,
+    authorizer,
+    conversions,
+    cost,
+    formatting,
+    lists,
+    quantities,
+    strings,
+    times,
+    urls,
+    values,
+)
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.values import NOTHING, Optional
 
@@ -58,7 +71,19 @@ OPTIONALS: dict[str, Callable[..., Any]] = {
     "value": optional_value,
     "hasValue": has_value,
 }
-FUNCTIONS: dict[str, Callable[..., Any]] = {**OPERATORS, **OPTIONALS, **conversions.FUNCTIONS, **strings.FUNCTIONS}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **OPERATORS,
+    **OPTIONALS,
+    **conversions.FUNCTIONS,
+    **times.FUNCTIONS,
+    **strings.FUNCTIONS,
+    **formatting.FUNCTIONS,
+    **lists.FUNCTIONS,
+    **quantities.FUNCTIONS,
+    **urls.FUNCTIONS,
+    **authorizer.FUNCTIONS,
+    **addresses.FUNCTIONS,
+}
 
 
 class Costly(ArithmeticError):
@@ -112,5 +137,6 @@ SUPPORT: dict[str, Any] = {
     "_uint": values.Uint,
     "_double": float,
     "_Costly": Costly,
+    **cost.RULES,
 }
 BUILTINS: dict[str, Any] = {"len": len}

@@ -14,10 +14,9 @@ from typing import Any
 
 from dabbawala.cel import cost
 from dabbawala.cel.errors import EvaluationError
-from dabbawala.cel.interpret import Interpreter
+from dabbawala.cel.interpret import Evaluation
 from dabbawala.cel.tree import Checked, read
 
-_UNLIMITED = 2**62
 # What optimistic code raises where the language has an error, or its own reason.
 _SURPRISES = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, EvaluationError)
 
@@ -97,30 +96,24 @@ class Program:
 
     def interpret(self, variables: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
         """The value by the exact evaluator. Raises as `evaluate`."""
-        if budget is not None:
-            limit = min(cost.PER_EXPRESSION, budget.limit - budget.used)
-        else:
-            limit = cost.PER_EXPRESSION
-        interpreter = self._interpreter(variables, limit)
+        limit = cost.PER_EXPRESSION if budget is None else min(cost.PER_EXPRESSION, budget.limit - budget.used)
+        evaluation = Evaluation(variables, self._library.functions, limit)
         try:
-            return interpreter.run()
+            return evaluation.run(self._checked.root)
         except EvaluationError as error:
-            raise self._placed(error, interpreter.failed_at) from None
+            raise self._placed(error, evaluation.failed_at) from None
         finally:
             if budget is not None:
-                budget.charge(interpreter.cost)
+                budget.charge(evaluation.cost)
 
-    def cost(self, variables: Mapping[str, Any]) -> int:
-        """What an evaluation costs, in Kubernetes' units."""
-        interpreter = self._interpreter(variables, _UNLIMITED)
+    def cost(self, variables: Mapping[str, Any], *, folding: bool = True) -> int:
+        """What an evaluation costs, in Kubernetes' units; without `folding` as if constants were not folded."""
+        evaluation = Evaluation(variables, self._library.functions, folding=folding)
         try:
-            interpreter.run()
+            evaluation.run(self._checked.root)
         except EvaluationError:
-            return interpreter.cost
-        return interpreter.cost
-
-    def _interpreter(self, variables: Mapping[str, Any], limit: int) -> Interpreter:
-        return Interpreter(self._checked, variables, functions=self._library.functions, limit=limit)
+            return evaluation.cost
+        return evaluation.cost
 
     def _placed(self, error: EvaluationError, id: int) -> EvaluationError:
         place = self._checked.places.get(id)

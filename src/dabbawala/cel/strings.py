@@ -80,23 +80,23 @@ def char_at(text: Any, place: Any) -> str:
     return str(text[place : place + 1])
 
 
-def index_of(text: str, part: Any, *start: Any) -> int:
-    check("indexOf", (text, part, *start), str, str, int)
-    if not start:
-        return text.find(part)
-    if not 0 <= start[0] <= len(text):
-        if part == "" or start[0] < 0 or start[0] > len(text):
-            raise EvaluationError(f"index out of range: {start[0]}")
-    return start[0] if part == "" else text.find(part, start[0])
+def index_of(text: str, part: Any, start: Any = 0) -> int:
+    check("indexOf", (text, part, start), str, str, int)
+    if part == "":
+        return int(start)
+    if not 0 <= start < len(text):
+        raise EvaluationError(f"index out of range: {start}")
+    return text.find(part, start)
 
 
 def last_index_of(text: str, part: Any, *start: Any) -> int:
     check("lastIndexOf", (text, part, *start), str, str, int)
-    if not start:
-        return text.rfind(part)
-    if not 0 <= start[0] <= len(text):
-        raise EvaluationError(f"index out of range: {start[0]}")
-    return start[0] if part == "" else text.rfind(part, 0, start[0] + len(part))
+    if part == "":
+        return int(start[0]) if start else len(text)
+    last = start[0] if start else len(text) - 1
+    if not 0 <= last < len(text):
+        raise EvaluationError(f"index out of range: {last}")
+    return text.rfind(part, 0, last + len(part))
 
 
 def join(parts: Any, separator: Any = "") -> str:
@@ -156,21 +156,17 @@ def trim(text: Any) -> str:
     return str(text.strip(_SPACE))
 
 
+_ESCAPES = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\v": "v", "\\": "\\", '"': '"'}
+
+
+def quoted(text: str) -> str:
+    return '"' + "".join("\\" + _ESCAPES[letter] if letter in _ESCAPES else letter for letter in text) + '"'
+
+
 def quote(text: Any) -> str:
     """The text as a literal with its escapes, for messages."""
     check("strings.quote", (text,), str)
-    escaped = {
-        "\a": "\\a",
-        "\b": "\\b",
-        "\f": "\\f",
-        "\n": "\\n",
-        "\r": "\\r",
-        "\t": "\\t",
-        "\v": "\\v",
-        "\\": "\\\\",
-        '"': '\\"',
-    }
-    return '"' + "".join(escaped.get(letter, letter) for letter in text) + '"'
+    return quoted(text)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

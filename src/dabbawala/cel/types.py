@@ -25,7 +25,18 @@ _DYN, _NULL, _PRIM, _WRAPPER, _WELL, _LIST, _MAP, _MESSAGE, _PARAM, _TYPE, _ABST
     11,
     14,
 )
-_NAMES = {"timestamp": "google.protobuf.Timestamp", "duration": "google.protobuf.Duration", "null": "null_type"}
+# Names that are shorter here than on the wire.
+_NAMES = {
+    "timestamp": "google.protobuf.Timestamp",
+    "duration": "google.protobuf.Duration",
+    "null": "null_type",
+    "quantity": "kubernetes.Quantity",
+    "authorizer": "kubernetes.authorization.Authorizer",
+    "path_check": "kubernetes.authorization.PathCheck",
+    "group_check": "kubernetes.authorization.GroupCheck",
+    "resource_check": "kubernetes.authorization.ResourceCheck",
+    "decision": "kubernetes.authorization.Decision",
+}
 
 
 def declaration(text: str) -> dict[str, Any]:

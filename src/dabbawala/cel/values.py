@@ -152,15 +152,11 @@ def contains(value: Any, inside: Any) -> bool:
 
 def find_key(entries: Any, key: Any) -> Any:
     """The value at a key of a map, or _ABSENT. A double finds the whole number that it equals."""
-    if type(key) is float:
-        if not key.is_integer():
-            return _ABSENT
+    if type(key) is float and key.is_integer():
         key = int(key)
-    if type(key) not in (str, int, bool, Uint):
+    if type(key) not in (str, int, bool, Uint) or (type(entries) is dict and type(key) is not str):
         return _ABSENT
-    if type(entries) is dict and type(key) is not str:
-        return _ABSENT
-    return entries[key] if key in entries else _ABSENT
+    return entries.get(key, _ABSENT)
 
 
 def index(value: Any, key: Any) -> Any:
@@ -170,18 +166,12 @@ def index(value: Any, key: Any) -> Any:
         if 0 <= place < len(value):
             return value[place]
         raise EvaluationError(f"index out of bounds: {place}")
-    if is_map(value):
-        if type(key) not in (str, int, bool, Uint, float):
-            raise EvaluationError(
-                f"unsupported key type: {type_of(key).name}" if key is not None else "no such overload"
-            )
-        found = find_key(value, key)
-        if found is _ABSENT:
-            raise EvaluationError(f"no such key: {text_of_key(key)}")
-        return found
     if isinstance(value, Optional):
         return value[key]
-    raise EvaluationError("no such overload")
+    found = find_key(value, key) if is_map(value) else _ABSENT
+    if found is _ABSENT:
+        raise EvaluationError(f"no such key: {text_of_key(key)}")
+    return found
 
 
 def _place(key: Any) -> int:
@@ -198,35 +188,27 @@ def text_of_key(key: Any) -> str:
 
 def select(value: Any, field: str) -> Any:
     """`value.field`. Raises EvaluationError."""
-    if type(value) is dict or type(value) is MixedMap:
-        if field in value:
-            return value[field]
-        raise EvaluationError(f"no such key: {field}")
-    if isinstance(value, Optional):
+    if type(value) is dict and field in value:
         return value[field]
-    raise EvaluationError("no such overload")
+    return index(value, field)
 
 
 def has(value: Any, field: str) -> bool:
-    """`has(value.field)`. Raises EvaluationError when the value has no fields at all."""
-    if type(value) is dict or type(value) is MixedMap:
+    """`has(value.field)`. What has no fields has not this one; only a list cannot be asked, as in cel-go."""
+    if type(value) is dict:
         return field in value
-    if isinstance(value, Optional):
-        return value.present and has(value.value, field)
-    raise EvaluationError("no such overload")
+    return lookup(value, field).present
 
 
 def lookup(value: Any, key: Any) -> Optional:
-    """`value.?key` and `value[?key]`: the optional of what is there. Raises EvaluationError for what has no parts."""
+    """`value.?key` and `value[?key]`: the optional of what is there. Raises EvaluationError for a list and a text."""
     if isinstance(value, Optional):
         return NOTHING if value.value is _ABSENT else lookup(value.value, key)
     if type(value) is list:
         place = _place(key)
         return Optional(value[place]) if 0 <= place < len(value) else NOTHING
-    if is_map(value):
-        found = find_key(value, key)
-        return NOTHING if found is _ABSENT else Optional(found)
-    raise EvaluationError("no such overload")
+    found = find_key(value, key) if is_map(value) else _ABSENT
+    return NOTHING if found is _ABSENT else Optional(found)
 
 
 _TYPE_NAMES: dict[type, str] = {
