@@ -246,7 +246,7 @@ def test_annotations_are_told_with_their_values_as_go_quotes_them() -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        ("tab\there", r'"tab\there"'), ("back\\slash", r'"back\\slash"'), ("\x01\x7f", r'"\x01\x7f"'),
+        ("tab\there", r'"tab\there"'), ("back\\slash", r'"back\\slash"'), ("\x1f \x7f", r'"\x1f \x7f"'),
         ("दुकान", '"दुकान"'), ("\u200b", r'"\u200b"'), ("\U000e0001", r'"\U000e0001"'),
     ],
 )  # fmt: skip
@@ -286,6 +286,8 @@ def test_seccomp_was_an_annotation_before_1_19() -> None:
         "seccompProfile",
         f'forbidden annotations {of}a="unconfined", {of}b="unknown", {pod}="unconfined"',
     )
+    fine = {pod: "docker/default", f"{of}a": "runtime/default", f"{of}b": "localhost/mine"}
+    assert said("seccompProfile_baseline", spec, notes=fine, minor=18) is None
 
 
 def test_a_pod_for_windows_need_not_say_what_windows_does_not_know() -> None:

@@ -93,3 +93,7 @@ def test_privileged_means_the_same_at_every_version() -> None:
     assert old != new
     assert not LevelVersion(BASELINE, Version(20)).means(LevelVersion(BASELINE, LATEST))
     assert Policy(old, old, old).means(Policy())
+    asked = LevelVersion(BASELINE, LATEST)
+    for policy in (Policy(enforce=asked), Policy(audit=asked), Policy(warn=asked)):
+        assert not policy.means(Policy())
+        assert not policy.asks_nothing

@@ -88,6 +88,15 @@ def test_another_version_or_a_stricter_level_may_be_in_the_way_of_pods(
     assert review.tightens(Policy(enforce=new), Policy(enforce=old)) is tighter
 
 
+def test_a_label_that_is_ignored_is_named_with_what_it_would_ask() -> None:
+    policy = Policy(ASKED, LevelVersion(RESTRICTED, Version(30)), ASKED)
+    labels = {"pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/audit-version": "v1.30"}
+    assert review.ignored("shop", policy, labels) == (
+        'namespace "shop" is exempt from Pod Security, and the policy (enforce=baseline:latest, '
+        "audit=restricted:v1.30) will be ignored"
+    )
+
+
 def test_one_pod_of_each_owner_is_checked_before_their_twins() -> None:
     owners = [("u1", "a"), ("u1", "b"), ("", "c"), ("u2", "d"), ("", "e"), ("u2", "f")]
     assert review.one_of_each_first(owners) == ["a", "c", "d", "e", "b", "f"]

@@ -190,6 +190,25 @@ async def test_without_its_namespace_a_pod_is_refused_and_a_workload_noted(serve
     assert (made.audit, made.warnings) == ({f"{P}error": 'failed to lookup namespace "gone"'}, [])
 
 
+@pytest.mark.parametrize("part", ["exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status"])
+async def test_what_is_done_to_a_pod_without_changing_it_is_not_judged(server: APIServer, part: str) -> None:
+    await label(server, enforce="baseline")
+    await PodSecurity(server.core).validate(
+        Admission("CREATE", POD, "shop", "web", LOOPBACK, object=pod(hostPID=True), subresource=part)
+    )
+
+
+async def test_a_debugging_container_that_is_added_is_judged(server: APIServer) -> None:
+    await label(server, enforce="baseline")
+    debug = {"name": "debug", "image": "sh", "securityContext": {"privileged": True}}
+    added = pod(ephemeralContainers=[debug])
+    wanted = Admission(
+        "UPDATE", POD, "shop", "web", LOOPBACK, object=added, old=pod(), subresource="ephemeralcontainers"
+    )
+    with pytest.raises(status.Forbidden, match='privileged \\(container "debug" must not set'):
+        await PodSecurity(server.core).validate(wanted)
+
+
 async def test_what_is_deleted_is_not_judged(server: APIServer) -> None:
     await PodSecurity(server.core).validate(Admission("DELETE", POD, "gone", "web", LOOPBACK, old=pod()))
 
