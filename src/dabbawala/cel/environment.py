@@ -17,9 +17,10 @@ import orjson
 from dabbawala.cel import compile as compiler
 from dabbawala.cel import declarations
 from dabbawala.cel.errors import CompileError
+from dabbawala.cel.messages import Types
 from dabbawala.cel.program import Library, Program
 from dabbawala.cel.tree import UnsupportedNode, read
-from dabbawala.cel.types import declaration
+from dabbawala.cel.types import signature
 
 _PLACE = re.compile(r"ERROR: [^\n]*?:(-?\d+):(-?\d+): (.*)")
 _ENVIRONMENTS = 256  # front ends that are kept
@@ -37,41 +38,49 @@ class Function:
 
 
 class Environment:
-    """Variables by name with their types. `version` is the server's minor version, whose functions are known."""
+    """Variables by name with their types. `version` is the server's minor version, whose functions are known; `types`
+    are those that have fields."""
 
     def __init__(
-        self, variables: Mapping[str, str], *, version: str = "1.30", functions: Sequence[Function] = ()
+        self,
+        variables: Mapping[str, str],
+        *,
+        version: str = "1.30",
+        functions: Sequence[Function] = (),
+        types: Types | None = None,
     ) -> None:
-        self.variables, self.version, self.functions = dict(variables), version, tuple(functions)
+        self.variables, self.version, self.functions, self.types = dict(variables), version, tuple(functions), types
 
     def extended(self, name: str, type: str) -> Environment:
         """One more variable, such as `variables.x`."""
-        return Environment({**self.variables, name: type}, version=self.version, functions=self.functions)
+        variables = {**self.variables, name: type}
+        return Environment(variables, version=self.version, functions=self.functions, types=self.types)
 
     def compile(self, source: str) -> Program:
         """The program of an expression. Raises CompileError."""
-        front_end = _front_end(tuple(self.variables.items()), self.version, _signatures(self.functions))
-        try:
-            serialized = front_end.compile(source).serialize()
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise _refused(str(error), source) from None
+        serialized = self._checked(source)
         try:
             checked = read(serialized)
         except UnsupportedNode as error:
             raise CompileError(str(error), 1, 1, source) from None
-        library = _library(self.functions)
-        try:
-            compiled = compiler.compile_tree(checked, "<expression>")
-        except compiler.CannotCompile:
-            compiled = None
+        compiled = compiler.compile_tree(checked)
         return Program(
             source,
-            checked.type_of(checked.root),
+            checked.types.get(checked.root.id, "dyn"),
             serialized,
             code=compiled.code if compiled else None,
             bound=compiled.bound if compiled else 0,
-            library=library,
+            library=_library(self.functions),
         )
+
+    def _checked(self, source: str) -> bytes:
+        # Environments of many policies differ in variables that an expression does not name: few front ends are made.
+        variables = tuple((name, type) for name, type in self.variables.items() if name in source)
+        front_end = _front_end(variables, self.version, _signatures(self.functions))
+        try:
+            return bytes(front_end.compile(source).serialize())
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise _refused(str(error), source) from None
 
 
 _Signature = tuple[str, tuple[str, ...], str, bool]
@@ -85,9 +94,15 @@ def _signatures(functions: tuple[Function, ...]) -> tuple[_Signature, ...]:
 def _front_end(variables: tuple[tuple[str, str], ...], version: str, functions: tuple[_Signature, ...]) -> Any:
     from cel_expr_python import cel  # its shared library is loaded only by those who compile
 
-    configuration = declarations.configuration(version, functions)
-    configuration["variables"] = [{"name": name, **declaration(type)} for name, type in variables]
-    return cel.NewEnv(config=cel.NewEnvConfigFromYaml(orjson.dumps(configuration).decode()))
+    types = {name: cel.Type(signature(type)) for name, type in variables}
+    return cel.NewEnv(config=_configuration(version, functions), variables=types)
+
+
+@lru_cache(maxsize=16)
+def _configuration(version: str, functions: tuple[_Signature, ...]) -> Any:
+    from cel_expr_python import cel
+
+    return cel.NewEnvConfigFromYaml(orjson.dumps(declarations.configuration(version, functions)).decode())
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ Source: apiserver/pkg/admission/plugin/policy/validating/dispatcher.go, generic/
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,7 +19,8 @@ from dabbawala.policy import bindings
 from dabbawala.policy.access import Authorizer
 from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.bindings import CompiledBinding, Misconfigured, ParameterSource
-from dabbawala.policy.matching import Request, kind_of
+from dabbawala.policy.index import Index
+from dabbawala.policy.matching import Request
 from dabbawala.policy.scope import Surroundings
 from dabbawala.policy.verdicts import INVALID, Outcome, Verdict
 
@@ -28,7 +29,6 @@ MAX_FAILURES = 50
 """In the annotation of one audit event."""
 MAX_VALUE_BYTES = 10 * 1024
 """Of one value of an audit annotation."""
-_REMEMBERED = 4096
 _GROUP = "admissionregistration.k8s.io"
 # Policies that can be written through the API do not judge themselves, nor what only asks who may do what.
 _EXEMPT = frozenset(
@@ -101,7 +101,7 @@ class World(NamedTuple):
 
 
 class PolicySet:
-    """Policies with their bindings. Which of them a kind of request may concern is worked out once for each kind."""
+    """Policies with their bindings."""
 
     def __init__(self, policies: Iterable[CompiledPolicy], bound: Iterable[CompiledBinding]) -> None:
         listed = sorted(bound, key=lambda binding: binding.name)
@@ -109,32 +109,29 @@ class PolicySet:
             Bound(policy, tuple(binding for binding in listed if binding.policy_name == policy.name))
             for policy in sorted(policies, key=lambda policy: policy.name)
         )
-        self._bound = tuple(item for item in paired if item.bindings)
-        self._candidates: dict[tuple[Any, ...], tuple[Bound, ...]] = {}
+        self._index = Index((item for item in paired if item.bindings), lambda item: item.policy.matcher)
 
     def __bool__(self) -> bool:
-        return bool(self._bound)
+        return len(self._index) > 0
 
-    def candidates(self, request: Request) -> tuple[Bound, ...]:
+    def about(self, request: Request) -> tuple[Bound, ...]:
         """Those that may be about a request of this kind."""
-        key = kind_of(request)
-        known = self._candidates.get(key)
-        if known is None:
-            if len(self._candidates) >= _REMEMBERED:
-                self._candidates.clear()
-            exempt = (request.group, request.resource) in _EXEMPT
-            concerned = (item for item in self._bound if not exempt and item.policy.matcher.may_match(request))
-            known = self._candidates[key] = tuple(concerned)
-        return known
+        return () if (request.group, request.resource) in _EXEMPT else self._index.about(request)
 
     def enforce(self, request: Request, world: World) -> Consequences:
         """Evaluate all that matches."""
         found = Consequences()
-        for policy, bound in self.candidates(request):
+        for _ in self.steps(request, world, found):
+            pass
+        return found
+
+    def steps(self, request: Request, world: World, found: Consequences) -> Iterator[None]:
+        """The same policy by policy, for whoever has other things to do in between."""
+        for policy, bound in self.about(request):
             seen = policy.match(request, world.namespace)
             if seen is not None:
                 _Enforcement(request, seen, policy, world, found).run(bound)
-        return found
+                yield
 
 
 @dataclass(slots=True)

@@ -17,14 +17,14 @@ from typing import Any, Protocol
 from dabbawala.cel.environment import Environment, Function
 from dabbawala.cel.errors import CompileError, EvaluationError
 from dabbawala.cel.program import Budget
+from dabbawala.policy import declared
 
 AUTHORIZER, REQUEST_RESOURCE = "authorizer", "authorizer.requestResource"
 VARIABLES = "variables."
-_AUTHORIZERS = {
-    AUTHORIZER: "kubernetes.authorization.Authorizer",
-    REQUEST_RESOURCE: "kubernetes.authorization.ResourceCheck",
-}
-_ALWAYS = {"object": "dyn", "oldObject": "dyn", "request": "dyn", "namespaceObject": "dyn"}
+_AUTHORIZERS = {AUTHORIZER: "authorizer", REQUEST_RESOURCE: "resource_check"}
+_ALWAYS = {
+    "object": "dyn", "oldObject": "dyn", "request": declared.REQUEST, "namespaceObject": declared.NAMESPACE,
+}  # fmt: skip
 # Anything named so anywhere may be one of the variables that differ between policies or requests for one object.
 _NOT_OF_THE_OBJECT = re.compile(r"\b(oldObject|request|params|namespaceObject|authorizer)\b")
 _REFERENCE = re.compile(r"\bvariables\s*\.\s*(\w+)")
@@ -85,7 +85,7 @@ class Dialect:
 @lru_cache(maxsize=64)
 def _environment(dialect: Dialect, params: bool, authorizer: bool) -> Environment:
     names = {**_ALWAYS, **({"params": "dyn"} if params else {}), **(_AUTHORIZERS if authorizer else {})}
-    return Environment(names, version=dialect.version, functions=dialect.functions)
+    return Environment(names, version=dialect.version, functions=dialect.functions, types=declared.TYPES)
 
 
 @lru_cache(maxsize=4096)

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.errors import CostExceeded, EvaluationError
 from dabbawala.cel.program import Budget, Program
+from dabbawala.cel.times import to_timestamp
+from dabbawala.policy import authorizers
 from dabbawala.policy.access import Authorizer, User
-from dabbawala.policy.expressions import Evaluable, Identity, Variable
+from dabbawala.policy.expressions import AUTHORIZER, REQUEST_RESOURCE, Evaluable, Identity, Variable
 from dabbawala.policy.matching import Request
 
 _REQUEST_VALUE = "request"
@@ -23,6 +25,8 @@ _NAMESPACE_FIELDS = (
     "name", "generateName", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp",
     "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "finalizers",
 )  # fmt: skip
+
+_TIMES = ("creationTimestamp", "deletionTimestamp")
 
 
 class Surroundings(NamedTuple):
@@ -92,6 +96,10 @@ class Scope(dict[str, Any]):
             return namespace_value(around.namespace)
         if name == "params":
             return around.params
+        if around.authorizer is not None and name == AUTHORIZER:
+            return authorizers.of(around.authorizer, self._request)
+        if around.authorizer is not None and name == REQUEST_RESOURCE:
+            return authorizers.of_request(around.authorizer, self._request)
         raise EvaluationError(f"no such attribute(s): {name}")
 
     # Values that policies share ----------------------------------------------------------------------------------
@@ -175,9 +183,9 @@ def request_value(request: Request) -> Object:
 def _request_value(request: Request) -> Object:
     asked = request.original or request
     value: Object = {
-        "kind": {"group": request.group, "version": request.version, "kind": request.kind},
+        "kind": _kind_value(request),
         "resource": {"group": request.group, "version": request.version, "resource": request.resource},
-        "requestKind": {"group": asked.group, "version": asked.version, "kind": asked.kind},
+        "requestKind": _kind_value(asked),
         "requestResource": {"group": asked.group, "version": asked.version, "resource": asked.resource},
         "operation": request.operation,
         "userInfo": _user_value(request.user),
@@ -193,6 +201,11 @@ def _request_value(request: Request) -> Object:
     return {**value, **{field: text for field, text in optional.items() if text}}
 
 
+def _kind_value(request: Request) -> Object:
+    group, version, kind = request.written or (request.group, request.version, request.kind)
+    return {"group": group, "version": version, "kind": kind}
+
+
 def _user_value(user: User) -> Object:
     extra = {key: list(values) for key, values in user.extra.items()}
     shown = {"username": user.name, "uid": user.uid, "groups": list(user.groups), "extra": extra}
@@ -204,8 +217,10 @@ def namespace_value(namespace: Object | None) -> Object | None:
     if namespace is None:
         return None
     metadata = namespace.get("metadata") or {}
+    shown = {field: metadata[field] for field in _NAMESPACE_FIELDS if field in metadata}
+    shown |= {field: to_timestamp(shown[field]) for field in _TIMES if field in shown}
     return {
-        "metadata": {field: metadata[field] for field in _NAMESPACE_FIELDS if field in metadata},
+        "metadata": shown,
         "spec": namespace.get("spec") or {},
         "status": namespace.get("status") or {},
     }
