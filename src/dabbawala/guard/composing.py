@@ -8,6 +8,7 @@ Source: YAML 1.1, goyaml.v2 decode.go (merge keys count where they stand), CVE-2
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -33,14 +34,21 @@ Event = Any
 DEPTH_MAX = 200
 """Levels of nesting, as many as the JSON that is made of it may have."""
 
-VALUES_MAX = 2_000_000
-"""Values of one document; ten thousand large objects have fewer."""
+VALUES_MAX = 1_000_000
+"""Values of one file, those of aliases among them; ten thousand ordinary manifests have half as many."""
 
 ALIASED_MAX = 3 * 1024 * 1024
 """What all aliases of a document may stand for, in values and characters: no more than an API server takes at once."""
 
+DIRECTIVES_MAX = 64
+"""Lines that begin with %; a document needs one or two."""
+
 REPEATED_MAX = 20
 """Keys given twice that are reported of one document."""
+
+
+_DIRECTIVE = re.compile(r"^%", re.MULTILINE)
+_REFUSED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 class Unreadable(Exception):
@@ -51,6 +59,10 @@ class Unreadable(Exception):
         self.code = code
         self.message = message
         self.offset = offset
+
+
+def too_many(offset: int) -> Unreadable:
+    return Unreadable("too-large", f"the file has more than {VALUES_MAX:,} values", offset)
 
 
 class Repeated(NamedTuple):
@@ -95,9 +107,10 @@ class _Frame:
 class _Document:
     """One document as far as its events have passed."""
 
-    __slots__ = ("_aliased", "_anchors", "_end", "_frames", "_weight", "frame", "layout", "repeated", "value")
+    __slots__ = ("_aliased", "_anchors", "_end", "_frames", "_most", "_weight", "frame", "layout", "repeated", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self.layout = Layout()
         self.repeated: list[Repeated] = []
         self.value: Any = None
@@ -142,8 +155,8 @@ class _Document:
     def _row(self, start: int, end: int) -> int:
         frame = self.frame
         layout = self.layout
-        if len(layout.keys) >= VALUES_MAX:
-            raise Unreadable("too-large", f"the document has more than {VALUES_MAX:,} values", start)
+        if len(layout.keys) >= self._most:
+            raise too_many(start)
         if frame is None or frame.key is None:
             return layout.add(None, start, (start, end))
         return layout.add(frame.key, frame.begin, (start, end))
@@ -203,6 +216,8 @@ class _Document:
             raise Unreadable("yaml-bomb", f"aliases stand for more than {ALIASED_MAX:,} values and characters", start)
         if len(self._frames) + found.height >= DEPTH_MAX:
             raise Unreadable("too-deep", f"the document nests more than {DEPTH_MAX} levels deep", start)
+        if found.row >= 0 and len(self.layout.keys) + self.layout.sizes[found.row] > self._most:
+            raise too_many(start)
         frame = self.frame
         if frame is not None and frame.key is None and frame.container.__class__ is dict:
             frame.key, frame.begin = _key(found.value, start), start
@@ -260,21 +275,33 @@ class _Parser(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     """libyaml's parser where PyYAML has it."""
 
 
-def documents(text: str) -> Iterator[Built]:
-    """The documents of a text, in order. Raises Unreadable at the first that cannot be read."""
+def documents(text: str, most: int = VALUES_MAX) -> Iterator[Built]:
+    """The documents of a text, in order; all of them together have at most so many values. Raises Unreadable at the
+    first that cannot be read."""
+    if text.startswith("%") or "\n%" in text:
+        _check_directives(text)
     try:
         next_event = _Parser(text).get_event
         while (event := next_event()) is not None:
             if event.__class__ is DocumentStartEvent:
-                yield _document(next_event)
+                built = _document(next_event, most)
+                most -= len(built.layout.keys)
+                yield built
     except yaml.MarkedYAMLError as wrong:
         raise _syntax(wrong) from wrong
     except yaml.reader.ReaderError as wrong:
         raise Unreadable("yaml-characters", "a character that YAML does not allow", _control(text)) from wrong
 
 
-def _document(next_event: Callable[[], Any]) -> Built:
-    document = _Document()
+def _check_directives(text: str) -> None:
+    """libyaml compares each %TAG with all before it."""
+    for number, found in enumerate(_DIRECTIVE.finditer(text)):
+        if number >= DIRECTIVES_MAX:
+            raise Unreadable("too-large", f"the document has more than {DIRECTIVES_MAX} directives (%)", found.start())
+
+
+def _document(next_event: Callable[[], Any], most: int) -> Built:
+    document = _Document(most)
     while True:
         event = next_event()
         kind = event.__class__
@@ -309,10 +336,5 @@ def _above(wrong: yaml.MarkedYAMLError) -> str:
 
 def _control(text: str) -> int:
     """Where the first character is that libyaml refuses."""
-    for offset, character in enumerate(text):
-        code = ord(character)
-        if (code < 0x20 and character not in "\t\n\r") or (0x7F <= code < 0xA0 and code != 0x85):
-            return offset
-        if 0xD800 <= code < 0xE000 or code in (0xFFFE, 0xFFFF):
-            return offset
-    return 0
+    found = _REFUSED.search(text)
+    return found.start() if found is not None else 0

@@ -9,17 +9,21 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import PurePath
 from typing import Any, NamedTuple, Protocol
 
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard import composing, json_text, positions
-from dabbawala.guard.composing import Built, Unreadable
+from dabbawala.guard.composing import VALUES_MAX, Built, Unreadable
 from dabbawala.guard.findings import Place, Problem
 from dabbawala.guard.positions import Layout, Position, Text
 
-FILE_BYTES_MAX = 64 * 1024 * 1024
-"""A file that is larger is not read; a dump of ten thousand objects is smaller."""
+FILE_BYTES_MAX = 32 * 1024 * 1024
+"""A file that is larger is not read; ten thousand ordinary manifests are smaller."""
+
+DOCUMENTS_MAX = 50_000
+"""Documents of one file, empty ones among them."""
 
 PROBLEMS_MAX = 50
 """Problems that are reported of one file."""
@@ -121,7 +125,10 @@ def read(path: str | PurePath, data: bytes) -> Reading:
     if text is None:
         return Reading([], [problem] if problem else [])
     reader = _Reader(file, text)
-    for start, end in _chunks(text):
+    for number, (start, end) in enumerate(_chunks(text)):
+        if number >= DOCUMENTS_MAX:
+            reader.too_many(start)
+            break
         if not reader.chunk(start, end):
             break
     return Reading(reader.documents, reader.problems)
@@ -171,6 +178,11 @@ class _Reader:
         self.text = Text(content)
         self.documents: list[Document] = []
         self.problems: list[Problem] = []
+        self._room = VALUES_MAX
+
+    def too_many(self, offset: int) -> None:
+        message = f"the file has more than {DOCUMENTS_MAX:,} documents; those from here on are not read"
+        self._problem(offset, "too-large", message, _REMEDIES["too-large"])
 
     def chunk(self, start: int, end: int) -> bool:
         """Read one span of the text; whether to go on."""
@@ -183,22 +195,25 @@ class _Reader:
         only_json = is_json and self.file.endswith(".json")
         if not only_json:
             self._built(composing.documents, content, start, last=True)
-        templated = bool(self.problems) and self.problems[-1].code == "template"
-        return not templated and len(self.problems) < PROBLEMS_MAX
+        over = bool(self.problems) and self.problems[-1].code in ("template", "too-large")
+        return not over and len(self.problems) < PROBLEMS_MAX
 
-    def _built(self, reader: Callable[[str], Iterator[Built]], content: str, start: int, *, last: bool) -> bool:
+    def _built(self, reader: Callable[[str, int], Iterator[Built]], content: str, start: int, *, last: bool) -> bool:
         """Whether all of the span could be read. Unless this is the `last` attempt, a failure leaves no trace."""
         found: list[Built] = []
         wrong: Unreadable | None = None
         try:
-            found.extend(reader(content))
+            found.extend(islice(reader(content, self._room), DOCUMENTS_MAX + 1))
         except Unreadable as error:
             if not last:
                 return False
             wrong = error
-        for built in found:
+        for built in found[:DOCUMENTS_MAX]:
             built.layout.offset = start
+            self._room -= len(built.layout.keys)
             self._take(built)
+        if len(found) > DOCUMENTS_MAX:
+            self.too_many(found[-1].layout.starts[0] + start)
         if wrong is not None:
             self._unreadable(wrong, content, start)
         return wrong is None

@@ -12,10 +12,11 @@ from contextlib import suppress
 
 import orjson
 
-from dabbawala.guard.composing import DEPTH_MAX, REPEATED_MAX, VALUES_MAX, Built, Repeated, Unreadable
+from dabbawala.guard.composing import DEPTH_MAX, REPEATED_MAX, VALUES_MAX, Built, Repeated, Unreadable, too_many
 from dabbawala.guard.positions import Key, Layout
 
 _TOKEN = re.compile(r'[ \t\r\n]*(?:("(?:[^"\\]|\\.)*+")|([\[{])|([\]}])|([,:])|([^ \t\r\n"\[\]{},:]+))', re.DOTALL)
+_SPACE = re.compile(r"[ \t\r\n]*+")
 _BEGINS = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{"\]])')
 
 
@@ -24,13 +25,14 @@ def looks_so(text: str) -> bool:
     return _BEGINS.match(text) is not None
 
 
-def documents(text: str) -> Iterator[Built]:
-    """The values of a text, which may stand one behind the other. Raises Unreadable at the first that cannot be
-    read."""
+def documents(text: str, most: int = VALUES_MAX) -> Iterator[Built]:
+    """The values of a text, which may stand one behind the other; all of them have at most so many values in them.
+    Raises Unreadable at the first that cannot be read."""
     at = 0
-    while text[at:].strip():
-        scan = _Scan(text, at)
+    while (found := _SPACE.match(text, at)) is not None and found.end() < len(text):
+        scan = _Scan(text, at, most)
         end = scan.run()
+        most -= len(scan.layout.keys)
         try:
             value = orjson.loads(text[at:end])
         except orjson.JSONDecodeError as wrong:
@@ -42,9 +44,10 @@ def documents(text: str) -> Iterator[Built]:
 class _Scan:
     """One value's tokens. What it does not understand it leaves to the parser, which says what is wrong."""
 
-    __slots__ = ("_at", "_open", "_text", "layout", "repeated")
+    __slots__ = ("_at", "_most", "_open", "_text", "layout", "repeated")
 
-    def __init__(self, text: str, at: int) -> None:
+    def __init__(self, text: str, at: int, most: int) -> None:
+        self._most = most
         self.layout = Layout()
         self.repeated: list[Repeated] = []
         self._text = text
@@ -98,8 +101,8 @@ class _Scan:
 
     def _value(self, key: Key, begin: int, span: tuple[int, int], opens: str | None) -> None:
         row = self.layout.add(key, begin, span)
-        if row >= VALUES_MAX:
-            raise Unreadable("too-large", f"the document has more than {VALUES_MAX:,} values", span[0])
+        if row >= self._most:
+            raise too_many(span[0])
         if opens:
             self._open.append((row, {} if opens == "{" else None))
             if len(self._open) > DEPTH_MAX:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ class Merge:
 
 MERGE = Merge()
 Key = str | Merge | None
+_BLOCK = 16 * 1024
 _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 _PART = re.compile(r"""\[(\d+)\]|\[(['"])(.*?)\2\]|\[([^\]]*)\]|([^.\[]+)""")
 
@@ -40,30 +41,41 @@ class Position(NamedTuple):
 
 
 class Text:
-    """The text of a file, and where its lines begin."""
+    """The text of a file. Lines are counted from marks that lie a block apart, so that neither a file of newlines nor
+    one of ten thousand findings costs much."""
 
-    __slots__ = ("_starts", "content")
+    __slots__ = ("_above", "content")
 
     def __init__(self, content: str) -> None:
         self.content = content
-        self._starts: array[int] | None = None
+        self._above: list[int] | None = None
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column, from 1, of an offset in characters."""
-        if self._starts is None:
-            self._starts = array("I", (0, *(found.end() for found in re.finditer("\n", self.content))))
-        line = bisect_right(self._starts, offset)
-        return line, offset - self._starts[line - 1] + 1
+        block = offset // _BLOCK
+        above = self._lines_above()[block] + self.content.count("\n", block * _BLOCK, offset)
+        return above + 1, offset - self.content.rfind("\n", 0, offset)
 
     def line(self, number: int) -> str:
         """A line without its end; empty when there is none of that number."""
-        self.place(0)
-        assert self._starts is not None
-        if not 0 < number <= len(self._starts):
-            return ""
-        start = self._starts[number - 1]
+        above = self._lines_above()
+        block = bisect_left(above, max(number - 1, 0)) - 1
+        start, skip = (block * _BLOCK, number - 1 - above[block]) if block >= 0 else (0, number - 1)
+        for _ in range(skip):
+            start = self.content.find("\n", start) + 1
+            if not start:
+                return ""
         end = self.content.find("\n", start)
         return self.content[start : end if end >= 0 else None].rstrip("\r")
+
+    def _lines_above(self) -> list[int]:
+        """For each block how many lines end before it."""
+        if self._above is None:
+            total, self._above = 0, [0]
+            for start in range(0, len(self.content), _BLOCK):
+                total += self.content.count("\n", start, start + _BLOCK)
+                self._above.append(total)
+        return self._above
 
 
 class Layout:

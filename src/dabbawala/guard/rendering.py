@@ -28,7 +28,7 @@ from dabbawala.apimachinery.clock import SystemClock
 SECONDS_MAX = 60
 """What one program may take."""
 
-OUTPUT_BYTES_MAX = 64 * 1024 * 1024
+OUTPUT_BYTES_MAX = 32 * 1024 * 1024
 """What one program may write before it is stopped."""
 
 ERROR_BYTES_MAX = 64 * 1024
