@@ -143,7 +143,9 @@ RULES: dict[str, Rule] = {
 _BY_FUNCTION: dict[str, int | str] = {
     "check": AUTHORIZATION_CHECK,
     **dict.fromkeys(("isSorted", "sum", "max", "min", "indexOf", "lastIndexOf"), "cost_of_traversal"),
-    **dict.fromkeys(("url", "lowerAscii", "upperAscii", "substring", "trim", "strings.quote", "format"), "cost_of_first"),
+    **dict.fromkeys(
+        ("url", "lowerAscii", "upperAscii", "substring", "trim", "strings.quote", "format"), "cost_of_first"
+    ),
     **dict.fromkeys(("cidr", "isIP", "isCIDR", "ip", "quantity", "isQuantity"), "cost_of_first"),
     **dict.fromkeys(("replace", "split", "ip.isCanonical"), "cost_of_first_twice"),
     "join": "cost_of_result",
@@ -167,6 +169,8 @@ _BY_OVERLOAD: dict[str, str] = {
     "matches_string": "cost_of_pattern",
     "contains_string": "cost_of_part",
 }
+# Functions that the type of an empty list decides.
+BY_TYPE = frozenset({"list_uint_sum_uint", "list_double_sum_double", "list_duration_sum_duration"})
 # The server plans these as something else than a call.
 _FREE = frozenset({"or", "orValue"})
 

@@ -158,15 +158,22 @@ _NAMES_BY_VERSION = {
 }
 
 
+_MACROS, _MACROS_SINCE = ("all", "exists", "exists_one", "existsOne"), "1.33"
+
+
 def number(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def introduced(name: str) -> str | None:
-    """The version in which a function of a newer library may first be used."""
-    for version, names in _NAMES_BY_VERSION.items():
-        if name in names.split():
-            return version
+def introduced(name: str, version: str) -> str | None:
+    """Why a function of a newer library is not known to a server of a version, as a sentence."""
+    if name in _MACROS:
+        return f"{name} with two variables may be used in policies of servers from {_MACROS_SINCE}, and not yet here"
+    for since, names in _NAMES_BY_VERSION.items():
+        if name in names.split() or name in (one.partition(".")[2] for one in names.split()):
+            newer = number(since) > number(version)
+            known = f"this one is of {version}" if newer else "this engine does not know it yet"
+            return f"{name}() may be used in policies of servers from {since}; {known}"
     return None
 
 

@@ -18,11 +18,14 @@ from dabbawala.cel import compile as compiler
 from dabbawala.cel import declarations
 from dabbawala.cel.errors import CompileError
 from dabbawala.cel.messages import Types
-from dabbawala.cel.program import Library, Program
+from dabbawala.cel.program import Library, Program, place
 from dabbawala.cel.tree import UnsupportedNode, read
 from dabbawala.cel.types import signature
+from dabbawala.cel.validate import first_fault
 
 _PLACE = re.compile(r"ERROR: [^\n]*?:(-?\d+):(-?\d+): (.*)")
+_UNDECLARED = re.compile(r"undeclared reference to '([\w.]+)'")
+_WORD = re.compile(r"\w+")
 _ENVIRONMENTS = 256  # front ends that are kept
 
 
@@ -58,29 +61,36 @@ class Environment:
 
     def compile(self, source: str) -> Program:
         """The program of an expression. Raises CompileError."""
-        serialized = self._checked(source)
+        serialized = self._serialized(source)
+        library = _library(self.functions)
         try:
             checked = read(serialized)
         except UnsupportedNode as error:
             raise CompileError(str(error), 1, 1, source) from None
+        except RecursionError:
+            raise CompileError("the expression is nested too deeply", 1, 1, source) from None
+        fault = first_fault(checked, library.functions)
+        if fault is not None:
+            line, column = place(source, checked.places.get(fault.id, 0))
+            raise CompileError(fault.message, line, column, source)
         compiled = compiler.compile_tree(checked)
-        return Program(
-            source,
-            checked.types.get(checked.root.id, "dyn"),
-            serialized,
-            code=compiled.code if compiled else None,
-            bound=compiled.bound if compiled else 0,
-            library=_library(self.functions),
-        )
+        return Program(source, checked.types.get(checked.root.id, "dyn"), serialized, library=library, code=compiled)
 
-    def _checked(self, source: str) -> bytes:
+    def load(self, stored: bytes) -> Program:
+        """A program from what its `dumps` gave, without the front end. Raises ValueError when it was stored by another
+        version of Python or of this package."""
+        return Program.loads(stored, _library(self.functions))
+
+    def _serialized(self, source: str) -> bytes:
         # Environments of many policies differ in variables that an expression does not name: few front ends are made.
-        variables = tuple((name, type) for name, type in self.variables.items() if name in source)
-        front_end = _front_end(variables, self.version, _signatures(self.functions))
+        words = set(_WORD.findall(source))
+        variables = tuple((name, type) for name, type in self.variables.items() if name.rpartition(".")[2] in words)
+        known = self.types if self.types is not None and any(self.types.knows(type) for _, type in variables) else None
+        front_end = _front_end(variables, self.version, _signatures(self.functions), known)
         try:
             return bytes(front_end.compile(source).serialize())
         except (RuntimeError, ValueError, TypeError) as error:
-            raise _refused(str(error), source) from None
+            raise _refused(str(error), source, self.version) from None
 
 
 _Signature = tuple[str, tuple[str, ...], str, bool]
@@ -91,11 +101,14 @@ def _signatures(functions: tuple[Function, ...]) -> tuple[_Signature, ...]:
 
 
 @lru_cache(maxsize=_ENVIRONMENTS)
-def _front_end(variables: tuple[tuple[str, str], ...], version: str, functions: tuple[_Signature, ...]) -> Any:
+def _front_end(
+    variables: tuple[tuple[str, str], ...], version: str, functions: tuple[_Signature, ...], types: Types | None
+) -> Any:
     from cel_expr_python import cel  # its shared library is loaded only by those who compile
 
-    types = {name: cel.Type(signature(type)) for name, type in variables}
-    return cel.NewEnv(config=_configuration(version, functions), variables=types)
+    declared = {name: cel.Type(signature(type)) for name, type in variables}
+    pool = {} if types is None else {"descriptor_pool": types.pool}
+    return cel.NewEnv(config=_configuration(version, functions), variables=declared, **pool)
 
 
 @lru_cache(maxsize=16)
@@ -114,8 +127,15 @@ def _library(functions: tuple[Function, ...]) -> Library:
     return Library(every, {**names, **library.SUPPORT, "__builtins__": library.BUILTINS})
 
 
-def _refused(message: str, source: str) -> CompileError:
-    found = _PLACE.search(message)
-    if found is None:
+def _refused(message: str, source: str, version: str) -> CompileError:
+    found = _PLACE.findall(message)
+    if not found:
         return CompileError(message, 1, 1, source)
-    return CompileError(found[3].removesuffix(" [INVALID_ARGUMENT]"), int(found[1]), int(found[2]), source)
+    line, column, text = min(found, key=lambda one: "undeclared" not in one[2])
+    for at, across, said in found:
+        name = _UNDECLARED.search(said)
+        newer = declarations.introduced(name[1], version) if name else None
+        if newer is not None:
+            line, column, text = at, across, newer
+            break
+    return CompileError(text.removesuffix(" [INVALID_ARGUMENT]"), int(line), int(column), source)

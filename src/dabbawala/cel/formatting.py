@@ -159,7 +159,8 @@ _VERBS: dict[str, Callable[[Any, int], str]] = {
     "o": _whole("o"),
 }
 _EXPECTED = {
-    "s": "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps,",
+    "s": "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and "
+    "timestamps,",
     "d": "decimal clause can only be used on integers,",
     "f": "fixed-point clause can only be used on doubles,",
     "e": "scientific clause can only be used on doubles,",

@@ -86,18 +86,15 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+MISSING = object()  # what an optional chain has instead of a value
+
+
 class Costly(ArithmeticError):
     """The bound of the cost is over the limit of an expression: the interpreter decides."""
 
 
 def truth(value: Any) -> Any:
     if value is True or value is False:
-        return value
-    raise TypeError
-
-
-def text(value: Any) -> Any:
-    if type(value) is str:
         return value
     raise TypeError
 
@@ -112,6 +109,14 @@ def length(value: Any) -> int:
     return len(value) if type(value) in (str, list, dict, bytes, values.MixedMap) else 1
 
 
+def boxed(value: Any) -> Optional:
+    return NOTHING if value is MISSING else Optional(value)
+
+
+def unboxed(value: Any) -> Any:
+    return value.value if value.present else MISSING
+
+
 def optional_element(value: Any) -> tuple[Any, ...]:
     return (value.value,) if value.present else ()
 
@@ -122,14 +127,13 @@ def type_ident(variables: Any, name: str) -> Any:
 
 # What compiled code finds by name beside the functions.
 SUPPORT: dict[str, Any] = {
-    "M": object(),
+    "M": MISSING,
     "_truth": truth,
-    "_text": text,
     "_range": iterable,
     "_length": length,
     "_index": values.index,
-    "_has": values.has,
-    "_select": values.select,
+    "_boxed": boxed,
+    "_unboxed": unboxed,
     "_lookup": values.lookup,
     "_as_map": values.as_map,
     "_optional_element": optional_element,

@@ -6,6 +6,7 @@ Source: apiserver/pkg/cel/library/lists.go, cel-go's ext/sets.go.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from dabbawala.cel import arithmetic, strings
@@ -22,7 +23,7 @@ def _listed(function: str, value: Any, *others: Any) -> list[Any]:
 
 def is_sorted(items: Any) -> bool:
     _listed("isSorted", items)
-    return not any(arithmetic.greater(left, right) for left, right in zip(items, items[1:], strict=False))
+    return not any(arithmetic.greater(left, right) for left, right in pairwise(items))
 
 
 def sum_of(items: Any, start: Any = 0) -> Any:

@@ -29,6 +29,10 @@ class Types:
     def __init__(self, messages: Mapping[str, Fields]) -> None:
         self._messages = {name: dict(fields) for name, fields in messages.items()}
 
+    def knows(self, type: str) -> bool:
+        """Whether a type of a variable is one of these, or has one inside."""
+        return type in self._messages or any(name in type for name in self._messages if "<" in type)
+
     @cached_property
     def pool(self) -> Any:
         """As the front end takes them."""

@@ -7,16 +7,20 @@ interpreter needs it.
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from types import CodeType, FunctionType
+from importlib.util import MAGIC_NUMBER
+from types import FunctionType
 from typing import Any
 
 from dabbawala.cel import cost
+from dabbawala.cel.compile import Compiled
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.interpret import Evaluation
 from dabbawala.cel.tree import Checked, read
 
+_STORED = (1, MAGIC_NUMBER)  # the form of what is stored, and Python's of code
 # What optimistic code raises where the language has an error, or its own reason.
 _SURPRISES = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, EvaluationError)
 
@@ -66,13 +70,32 @@ class Program:
     """An expression ready to be evaluated, as often as wanted. It holds no state of an evaluation."""
 
     def __init__(
-        self, source: str, result_type: str, checked: bytes, *, code: CodeType | None, bound: int, library: Library
+        self, source: str, result_type: str, checked: bytes, *, library: Library, code: Compiled | None
     ) -> None:
         self.source, self.result_type = source, result_type
-        self._serialized, self._code, self._bound, self._library = checked, code, bound, library
+        self._serialized, self._compiled, self._library = checked, code, library
+        self._bound = code.bound if code else 0
         self._run: Callable[[Mapping[str, Any]], Any] | None = None
         if code is not None:
-            self._run = FunctionType(code, library.names)
+            self._run = FunctionType(code.code, library.names)
+
+    def dumps(self) -> bytes:
+        """The program as bytes, for a cache of one's own: whoever can write them runs code where they are read."""
+        return marshal.dumps(
+            (_STORED, self.source, self.result_type, self._serialized, self._compiled and tuple(self._compiled))
+        )
+
+    @classmethod
+    def loads(cls, stored: bytes, library: Library) -> Program:
+        """What `dumps` stored. Raises ValueError."""
+        try:
+            version, *rest = marshal.loads(stored)
+            if version != _STORED:
+                raise ValueError("stored by another version")
+            source, result_type, checked, compiled = rest
+        except (EOFError, TypeError, ValueError) as error:
+            raise ValueError(f"no program of this version: {error}") from None
+        return cls(source, result_type, checked, library=library, code=Compiled(*compiled) if compiled else None)
 
     @cached_property
     def _checked(self) -> Checked:
@@ -83,11 +106,11 @@ class Program:
         run = self._run
         if run is None:
             return self.interpret(variables, budget=budget)
-        bound = self._bound
         try:
             value = run(variables)
         except _SURPRISES:
             return self.interpret(variables, budget=budget)
+        bound = self._bound
         if not bound:
             value, bound = value
         if bound > cost.PER_EXPRESSION or (budget is not None and not budget.admit(self, variables, bound)):
@@ -116,11 +139,16 @@ class Program:
         return evaluation.cost
 
     def _placed(self, error: EvaluationError, id: int) -> EvaluationError:
-        place = self._checked.places.get(id)
-        if place is not None and not error.line:
-            before = self.source[:place]
-            error.line, error.column = before.count("\n") + 1, place - before.rfind("\n")
+        at = self._checked.places.get(id)
+        if at is not None and not error.line:
+            error.line, error.column = place(self.source, at)
         return error
+
+
+def place(source: str, at: int) -> tuple[int, int]:
+    """Line and column, from 1, of a code point of an expression."""
+    before = source[:at]
+    return before.count("\n") + 1, at - before.rfind("\n")
 
 
 class Library:

@@ -12,7 +12,8 @@ from dabbawala.cel.arithmetic import LONGEST_LIST, too_long
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.values import signature
 
-_SPACE = " \t\n\v\f\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+# What Go's unicode.IsSpace takes for space.
+_SPACE = " \t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _PATTERNS = 1024  # compiled patterns that are kept
 _UPPER = {place: place - 32 for place in range(ord("a"), ord("z") + 1)}
 _LOWER = {place: place + 32 for place in range(ord("A"), ord("Z") + 1)}

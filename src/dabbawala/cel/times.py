@@ -1,4 +1,4 @@
-"""Timestamps and durations, to the nanosecond as Go keeps them; a timestamp remembers the offset that it was written in.
+"""Timestamps and durations to the nanosecond, as Go keeps them; a timestamp remembers the offset it was written in.
 
 Source: cel-go's common/types/timestamp.go and duration.go.
 """

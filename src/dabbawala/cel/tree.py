@@ -12,7 +12,7 @@ from typing import Any
 
 from dabbawala.cel.types import from_wire
 from dabbawala.cel.values import Uint
-from dabbawala.cel.wire import fields, signed
+from dabbawala.cel.wire import entry, fields, signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,15 @@ class Fold:
 Node = Const | Ident | Select | Call | ListOf | MapOf | Fold
 
 
-@dataclass(frozen=True, slots=True)
 class Checked:
-    root: Node
-    types: dict[int, str]
-    places: dict[int, int]
+    """A tree with the types of its nodes by id, and their places in the text, which only errors need."""
 
-    def type_of(self, node: Node) -> str:
-        return self.types.get(node.id, "dyn")
+    def __init__(self, root: Node, types: dict[int, str], positions: list[bytes]) -> None:
+        self.root, self.types, self._positions = root, types, positions
+
+    @property
+    def places(self) -> dict[int, int]:
+        return {(part := fields(raw))[1][0]: part.get(2, [0])[0] for raw in self._positions}
 
 
 class UnsupportedNode(ValueError):
@@ -98,11 +99,10 @@ class UnsupportedNode(ValueError):
 def read(data: bytes) -> Checked:
     """The tree in a serialized expression. Raises UnsupportedNode."""
     checked = fields(fields(data)[2][0])
-    references = {(entry := fields(raw))[1][0]: entry[2][0] for raw in checked.get(2, ())}
-    types = {(entry := fields(raw))[1][0]: from_wire(entry[2][0]) for raw in checked.get(3, ())}
-    positions = fields(checked[5][0]).get(4, ()) if 5 in checked else ()
-    places = {(entry := fields(raw))[1][0]: entry.get(2, [0])[0] for raw in positions}
-    return Checked(_node(checked[4][0], references), types, places)
+    references = dict(map(entry, checked.get(2, ())))
+    types = {id: from_wire(raw) for id, raw in map(entry, checked.get(3, ()))}
+    positions = fields(checked[5][0]).get(4, []) if 5 in checked else []
+    return Checked(_node(checked[4][0], references), types, positions)
 
 
 def _node(data: bytes, references: dict[int, bytes]) -> Node:
@@ -110,7 +110,8 @@ def _node(data: bytes, references: dict[int, bytes]) -> Node:
     id = parts.get(2, [0])[0]
     for number, build in _BUILDERS:
         if number in parts:
-            return build(id, parts[number][0], references)
+            made: Node = build(id, parts[number][0], references)
+            return made
     raise UnsupportedNode("an expression of a kind that is not known", id)
 
 
@@ -168,14 +169,12 @@ def _map(id: int, data: bytes, references: dict[int, bytes]) -> Node:
     parts = fields(data)
     if 1 in parts:
         raise UnsupportedNode(f"messages such as {str(parts[1][0], 'utf-8')} cannot be built in a policy", id)
-    entries = [fields(raw) for raw in parts.get(2, ())]
-    return MapOf(
-        id,
-        tuple(
-            (_node(entry[3][0], references), _node(entry[4][0], references), bool(entry.get(5, [0])[0]))
-            for entry in entries
-        ),
-    )
+    made = []
+    for raw in parts.get(2, ()):
+        part = fields(raw)
+        optional = bool(part.get(5, [0])[0])
+        made.append((_node(part[3][0], references), _node(part[4][0], references), optional))
+    return MapOf(id, tuple(made))
 
 
 def _fold(id: int, data: bytes, references: dict[int, bytes]) -> Node:

@@ -6,6 +6,7 @@ them, and the compiler decides by them which operations need no look at the valu
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from dabbawala.cel.wire import fields
@@ -62,10 +63,12 @@ def split(text: str) -> list[str]:
     return [*found, text[start:]]
 
 
+@lru_cache(maxsize=4096)
 def from_wire(data: bytes) -> str:
     """The text of a `cel.expr.Type` message."""
-    ((number, values), *_) = fields(data).items() or [(_DYN, [b""])]
-    value = values[0]
+    found = fields(data)
+    number: int = next(iter(found), _DYN)
+    value: Any = found[number][0] if found else 0
     if number in (_PRIM, _WRAPPER):
         return _PRIMITIVE.get(value, "dyn")
     if number == _WELL:
@@ -81,6 +84,14 @@ def from_wire(data: bytes) -> str:
     if number in (_MESSAGE, _PARAM):
         return str(value, "utf-8") if number == _MESSAGE else "dyn"
     return {_NULL: "null", _TYPE: "type"}.get(number, "dyn")
+
+
+def signature(text: str) -> str:
+    """The type as the front end reads it for a variable."""
+    name, _, inside = text.strip().partition("<")
+    if not inside:
+        return {"list": "list<dyn>", "map": "map<dyn, dyn>"}.get(name) or _NAMES.get(name, name)
+    return f"{_NAMES.get(name, name)}<{', '.join(map(signature, split(inside.removesuffix('>'))))}>"
 
 
 def head(text: str) -> str:

@@ -51,9 +51,7 @@ def url(text: Any) -> Url:
     try:
         return _parse(text)
     except ValueError as error:
-        raise EvaluationError(
-            f'URL parse error during conversion from string: parse "{text}": {error}'
-        ) from None
+        raise EvaluationError(f'URL parse error during conversion from string: parse "{text}": {error}') from None
 
 
 def _parse(text: str) -> Url:

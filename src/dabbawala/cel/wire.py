@@ -39,6 +39,13 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
+def entry(data: bytes) -> tuple[int, bytes]:
+    """An entry of a map from ids to messages: field 1 is the number, field 2 the message."""
+    id, at = _number(data, 1)
+    size, at = _number(data, at + 1)
+    return id, data[at : at + size]
+
+
 def signed(value: int) -> int:
     """A 64-bit number that the wire shows without its sign."""
     return value - 2**64 if value >= 2**63 else value
