@@ -15,6 +15,7 @@ from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.policy.access import MASTERS, SERVICE_ACCOUNT, Attributes, Decision, User
 
+KINDS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
 _NO = Decision(False)
 _MASTER = Decision(True)
 _ANY = frozenset({"*"})
@@ -47,11 +48,11 @@ class Rule:
             return any(_path_matches(pattern, wanted.path) for pattern in self.paths)
         return (
             (wanted.group in self.groups or "*" in self.groups)
-            and self._has_resource(wanted.resource, wanted.subresource)
+            and self.has_resource(wanted.resource, wanted.subresource)
             and (not self.names or wanted.name in self.names)
         )
 
-    def _has_resource(self, resource: str, subresource: str) -> bool:
+    def has_resource(self, resource: str, subresource: str) -> bool:
         if "*" in self.resources:
             return True
         if not subresource:
@@ -78,11 +79,13 @@ EVERYTHING = (
 
 
 class Grant(NamedTuple):
-    """A rule that somebody has, where, and why. An empty namespace means everywhere."""
+    """A rule that somebody has, where, why, and of which role (`ClusterRole/view`). An empty namespace means
+    everywhere."""
 
     rule: Rule
     namespace: str
     reason: str
+    role: str = ""
 
 
 class Policy:
@@ -103,11 +106,23 @@ class Policy:
         for binding in itertools.chain(cluster_bindings, bindings):
             self._bind(binding)
 
+    @classmethod
+    def of(cls, objects: Iterable[Object]) -> Policy:
+        """Of whatever objects there are; those that are no roles or bindings say nothing here."""
+        found: dict[str, list[Object]] = {kind: [] for kind in KINDS}
+        for obj in objects:
+            if obj.get("kind") in found and str(obj.get("apiVersion", "")).startswith(f"{rbac_rules.GROUP}/"):
+                found[obj["kind"]].append(obj)
+        return cls(*found.values())
+
     def rules_of(self, ref: Mapping[str, str], namespace: str) -> tuple[Rule, ...] | None:
         """The rules behind a roleRef; None if there is no such role."""
         if ref.get("kind") == "ClusterRole":
             return self._cluster_roles.get(ref.get("name", ""))
         return self._roles.get(meta.ObjectKey(namespace, ref.get("name", "")))
+
+    def roles_in(self, namespace: str) -> list[str]:
+        return sorted(key.name for key in self._roles if key.namespace == namespace)
 
     def _bind(self, binding: Object) -> None:
         ref, namespace = binding.get("roleRef") or {}, meta.namespace(binding)
@@ -119,7 +134,8 @@ class Policy:
         for subject in binding.get("subjects") or ():
             index, name, shown = self._subject(subject, namespace)
             reason = f'RBAC: allowed by {kind} "{home}" of {ref.get("kind")} "{ref.get("name")}" to {shown}'
-            index.setdefault(name, []).extend(Grant(rule, namespace, reason) for rule in rules)
+            role = f"{ref.get('kind')}/{ref.get('name')}"
+            index.setdefault(name, []).extend(Grant(rule, namespace, reason, role) for rule in rules)
 
     def _subject(self, subject: Mapping[str, str], namespace: str) -> tuple[dict[str, list[Grant]], str, str]:
         kind, name = subject.get("kind"), subject.get("name", "")
@@ -145,6 +161,10 @@ class Policy:
 
     def allows(self, wanted: Attributes) -> bool:
         return self.authorize(wanted).allowed
+
+    def granted_to(self, subject: str) -> list[Grant]:
+        """What bindings give to a user or group by that name, without what comes with groups."""
+        return [*self._by_user.get(subject, ()), *self._by_group.get(subject, ())]
 
     def users(self) -> list[str]:
         """Everyone whom a binding names, service accounts by their user name."""
