@@ -7,10 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
+import orjson
 import pytest
 
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard import checks, requests
+from dabbawala.guard.defaulting import Preparation
+from dabbawala.guard.documents import read as read_documents
 from dabbawala.guard.engine import Engine, Judgement
 from dabbawala.guard.findings import Place, Status
 from dabbawala.policy.matching import Request
@@ -32,7 +35,11 @@ def judge(check_id: str, request: Request) -> Judgement:
 
 def forms(obj: Object) -> Iterator[Request]:
     """The object as it was written, and as the API server completes it."""
-    defaulted = requests.creating(obj)
+    (document,) = read_documents("case.yaml", orjson.dumps(obj)).documents
+    prepared = Preparation().prepare(document)
+    assert prepared.object is not None
+    assert prepared.valid, prepared.problems
+    defaulted = requests.creating(prepared.object, prepared.resource)
     yield replace(defaulted, object=obj, memo={})
     yield defaulted
 

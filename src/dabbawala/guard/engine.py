@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
@@ -17,6 +18,7 @@ from dabbawala.guard import exceptions
 from dabbawala.guard.checks import Check
 from dabbawala.guard.exceptions import PolicyException
 from dabbawala.guard.findings import Finding, Place, Status, Subject
+from dabbawala.guard.world import DIALECT, World
 from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.matching import Request, kind_of
 from dabbawala.policy.scope import Surroundings
@@ -24,6 +26,9 @@ from dabbawala.policy.verdicts import Verdict
 
 FIELDS = "fields"
 """The variable by which a policy tells a scanner which fields are at fault; a server never computes it."""
+
+UNDECIDED = "undecided"
+"""The variable by which a check says that what it does not find may be elsewhere: its failure is unknown then."""
 
 PlaceOf = Callable[[str], Place]
 """Where a field of the object is written; of the empty path, where the object begins."""
@@ -41,7 +46,7 @@ class Engine:
     """The checks, compiled. `now` is the instant that exceptions are judged by."""
 
     def __init__(self, checks: Sequence[Check], given: Iterable[PolicyException] = (), *, now: datetime) -> None:
-        self._policies = [(check, CompiledPolicy.of(check.document)) for check in checks]
+        self._policies = [(check, _compiled(check)) for check in checks]
         self._exceptions = tuple(given)
         self._now = now
         self._about: dict[tuple[object, ...], tuple[tuple[Check, CompiledPolicy], ...]] = {}
@@ -53,8 +58,11 @@ class Engine:
             for fault in policy.faults:
                 yield check, f"{fault.path}: {fault.message}"
 
-    def judge(self, request: Request, namespace: Object | None, place: PlaceOf) -> Judgement:
-        around = Surroundings(namespace=namespace)
+    def judge(
+        self, request: Request, namespace: Object | None, place: PlaceOf, world: World | None = None
+    ) -> Judgement:
+        """What the checks say of one request. Checks of our own kind need a `world`; native ones never look at it."""
+        around = Surroundings(namespace=namespace, extra={"inventory": world})
         passed, findings = [], []
         for check, policy in self._asked(request):
             seen = policy.match(request, namespace)
@@ -64,7 +72,7 @@ class Engine:
             if verdict.passed:
                 passed.append(check.id)
             elif not verdict.excluded:
-                findings.append(self._finding(check, policy, seen, verdict, place))
+                findings.append(self._finding(check, _Asked(policy, seen, around), verdict, place))
         return Judgement(tuple(passed), tuple(findings))
 
     def _asked(self, request: Request) -> tuple[tuple[Check, CompiledPolicy], ...]:
@@ -75,14 +83,14 @@ class Engine:
             self._about[key] = found
         return found
 
-    def _finding(
-        self, check: Check, policy: CompiledPolicy, request: Request, verdict: Verdict, place: PlaceOf
-    ) -> Finding:
+    def _finding(self, check: Check, asked: _Asked, verdict: Verdict, place: PlaceOf) -> Finding:
         faults = verdict.faults
         failed = [fault for fault in faults if fault.result == "fail"]
-        obj = request.object or {}
-        places = tuple(place(field) for field in (_fields(policy, request) if failed else ())) or (place(""),)
+        obj = asked.request.object or {}
+        places = tuple(place(field) for field in (asked.fields() if failed else ())) or (place(""),)
         status, reason = (Status.FAIL if failed else Status.ERROR), ""
+        if failed and asked.undecided():
+            status = Status.UNKNOWN
         accepted = exceptions.accepting(self._exceptions, check.id, obj, self._now)
         if accepted is not None:
             status, reason = Status.EXCEPTED, str(accepted)
@@ -96,10 +104,26 @@ def subject_of(obj: Object) -> Subject:
     return Subject(obj.get("apiVersion", ""), obj.get("kind", ""), meta.namespace(obj), meta.name(obj))
 
 
-def _fields(policy: CompiledPolicy, request: Request) -> list[str]:
-    values = policy.values(request)
-    try:
-        found = values.get(FIELDS, [])
-    except EvaluationError:
-        return []
-    return [str(item) for item in found] if isinstance(found, list) else []
+def _compiled(check: Check) -> CompiledPolicy:
+    return CompiledPolicy.of(check.document) if check.native else CompiledPolicy.of(check.document, DIALECT)
+
+
+class _Asked(NamedTuple):
+    """A policy that was not passed, for what it has to say beside its verdict."""
+
+    policy: CompiledPolicy
+    request: Request
+    around: Surroundings
+
+    def fields(self) -> list[str]:
+        found = self._value(FIELDS)
+        return [str(item) for item in found] if isinstance(found, list) else []
+
+    def undecided(self) -> bool:
+        return self._value(UNDECIDED) is True
+
+    def _value(self, name: str) -> Any:
+        try:
+            return self.policy.values(self.request, self.around).get(name)
+        except EvaluationError:
+            return None

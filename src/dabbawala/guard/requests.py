@@ -1,24 +1,18 @@
-"""An object as the request that would create it, defaulted as the API server defaults it before it asks policies."""
+"""An object as the request that would create it."""
 
 from __future__ import annotations
 
-from copy import deepcopy
-
-from dabbawala.api import kinds
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
+from dabbawala.guard.resources import Resource
 from dabbawala.policy.matching import CREATE, Request
 
 
-def creating(obj: Object) -> Request:
-    """The CREATE request of an object, which is left alone. Raises LookupError for a kind that nobody knows."""
-    kind = kinds.of(obj.get("apiVersion", ""), obj.get("kind", ""))
-    if kind is None:
-        raise LookupError(f"{obj.get('apiVersion')} {obj.get('kind')}")
-    defaulted = deepcopy(obj)
-    kind.default(defaulted)
+def creating(obj: Object, resource: Resource) -> Request:
+    """The CREATE request of an object as it would be stored."""
     name = meta.name(obj)
-    namespace = meta.namespace(obj) if kind.namespaced else name if kind.kind == "Namespace" else ""
+    namespace = meta.namespace(obj) if resource.namespaced else name if resource.kind == "Namespace" else ""
     return Request(
-        CREATE, kind.group, kind.version, kind.plural, kind.kind, namespace=namespace, name=name, object=defaulted
-    )
+        CREATE, resource.group, resource.version, resource.plural, resource.kind,
+        namespace=namespace, name=name, object=obj,
+    )  # fmt: skip

@@ -1,4 +1,6 @@
-"""A scan: sources to documents, documents to requests, requests to judgements, judgements to a report."""
+"""A scan: sources to documents, documents to an inventory of objects as they would be stored, and every check's word on
+each of them.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,47 @@ from dabbawala.api import guard_v1alpha1
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard import exceptions, requests, sources
 from dabbawala.guard.checks import Check
+from dabbawala.guard.defaulting import Preparation
 from dabbawala.guard.documents import Document
-from dabbawala.guard.engine import Engine
+from dabbawala.guard.engine import Engine, Judgement
 from dabbawala.guard.exceptions import PolicyException
-from dabbawala.guard.findings import Finding, Problem, Report
+from dabbawala.guard.findings import Finding, Place, Problem, Report
+from dabbawala.guard.inventory import Inventory, Item
+from dabbawala.guard.world import World
 
 
 def of_paths(paths: Iterable[str], checks: Sequence[Check], excepted: Iterable[Path] = (), *, now: datetime) -> Report:
     """Scan what these paths hold. Reading never raises: what cannot be read is among the report's problems."""
     report = Report(checks=checks)
     given = list(_exceptions(excepted, report.problems))
-    documents = list(_documents(paths, report))
-    _judge(documents, Engine(checks, given, now=now), report)
-    report.findings.sort(key=Finding.sort_key)
+    found = _inventory(list(_documents(paths, report)), report)
+    judge(World(found, now=now), Engine(checks, given, now=now), report)
     report.problems.sort(key=lambda problem: (problem.place.file, problem.place.line, problem.place.column))
     return report
+
+
+def judge(world: World, engine: Engine, report: Report) -> None:
+    """Ask the checks about all objects of a world. What something here controls is judged by the template that it was
+    made from."""
+    passed: Counter[str] = Counter()
+    for item in world.inventory:
+        report.objects += 1
+        if world.inventory.owner(item) is None:
+            judgement = _judge(item, world, engine)
+            passed.update(judgement.passed)
+            report.findings += judgement.findings
+    report.passed = dict(sorted(passed.items()))
+    report.findings.sort(key=Finding.sort_key)
+
+
+def _judge(item: Item, world: World, engine: Engine) -> Judgement:
+    request = requests.creating(item.object, item.resource)
+    place = item.document.place if item.document is not None else _nowhere
+    return engine.judge(request, world.namespace(request.namespace), place, world)
+
+
+def _nowhere(field: str) -> Place:
+    return Place(field=field)
 
 
 def _documents(paths: Iterable[str], report: Report) -> Iterator[Document]:
@@ -36,18 +64,15 @@ def _documents(paths: Iterable[str], report: Report) -> Iterator[Document]:
         yield from (document for document in reading.documents if document.is_object)
 
 
-def _judge(documents: Iterable[Document], engine: Engine, report: Report) -> None:
-    passed: Counter[str] = Counter()
+def _inventory(documents: Sequence[Document], report: Report) -> Inventory:
+    preparation = Preparation(document.object for document in documents)
+    found = Inventory(resources=preparation.resources)
     for document in documents:
-        report.objects += 1
-        try:
-            request = requests.creating(document.object)
-        except LookupError:
-            continue
-        judgement = engine.judge(request, None, document.place)
-        passed.update(judgement.passed)
-        report.findings += judgement.findings
-    report.passed = dict(sorted(passed.items()))
+        prepared = preparation.prepare(document)
+        report.problems += prepared.problems
+        if prepared.object is not None:
+            found.add(prepared.object, document)
+    return found
 
 
 def _exceptions(paths: Iterable[Path], problems: list[Problem]) -> Iterator[PolicyException]:

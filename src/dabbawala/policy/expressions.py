@@ -76,15 +76,17 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What expressions may use: the functions of a server version, and extra ones that only a scanner has."""
+    """What expressions may use: the functions of a server version, and extra ones, with variables by name and type,
+    that only a scanner has."""
 
     version: str = "1.30"
     functions: tuple[Function, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 @lru_cache(maxsize=64)
 def _environment(dialect: Dialect, params: bool, authorizer: bool) -> Environment:
-    names = {**_ALWAYS, **({"params": "dyn"} if params else {}), **(_AUTHORIZERS if authorizer else {})}
+    names = {**_ALWAYS, **dict(dialect.variables), **({"params": "dyn"} if params else {}), **(_AUTHORIZERS if authorizer else {})}
     return Environment(names, version=dialect.version, functions=dialect.functions, types=declared.TYPES)
 
 

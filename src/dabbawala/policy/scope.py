@@ -9,6 +9,7 @@ Source: apiserver/pkg/admission/plugin/cel/{activation,composition,condition}.go
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dabbawala.apimachinery.meta import Object
@@ -35,6 +36,8 @@ class Surroundings(NamedTuple):
     namespace: Object | None = None
     params: Object | None = None
     authorizer: Authorizer | None = None
+    extra: Mapping[str, Any] = MappingProxyType({})
+    """What the dialect's own variables stand for."""
 
 
 _Parts = dict[Identity, tuple[Evaluable, int]]
@@ -96,6 +99,8 @@ class Scope(dict[str, Any]):
             return namespace_value(around.namespace)
         if name == "params":
             return around.params
+        if name in around.extra:
+            return around.extra[name]
         if around.authorizer is not None and name == AUTHORIZER:
             return authorizers.of(around.authorizer, self._request)
         if around.authorizer is not None and name == REQUEST_RESOURCE:
