@@ -66,6 +66,11 @@ def is_valid(value: object) -> bool:
     return True
 
 
+def family(value: str | int | float) -> str:
+    """How it is written: `binary` (Ki), `decimal` (k) or `exponent` (e3). Raises QuantityError."""
+    return _parse(value if isinstance(value, str) else str(value))[1]
+
+
 @lru_cache(maxsize=4096)
 def canonical(value: str | int | float) -> str:
     """The one way the API writes this quantity back: `0.5` is `500m`, `1024Mi` is `1Gi`. Raises QuantityError."""

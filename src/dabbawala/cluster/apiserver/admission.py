@@ -1,14 +1,23 @@
 """The admission that is built in: which module looks at which kind.
 
-Source: kube-apiserver's default plugins NamespaceLifecycle, ServiceAccount, Priority, RuntimeClass,
-DefaultTolerationSeconds, DefaultStorageClass, StorageObjectInUseProtection; and the allocation of Service addresses.
+Source: kube-apiserver's default plugins NamespaceLifecycle, LimitRanger, ServiceAccount, Priority, RuntimeClass,
+DefaultTolerationSeconds, DefaultStorageClass, StorageObjectInUseProtection, DefaultIngressClass, ResourceQuota; and the
+allocation of Service addresses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from dabbawala.cluster.apiserver import admission_namespace, admission_pods, admission_services, admission_storage
+from dabbawala.cluster.apiserver import (
+    admission_ingress,
+    admission_limits,
+    admission_namespace,
+    admission_pods,
+    admission_quota,
+    admission_services,
+    admission_storage,
+)
 from dabbawala.cluster.apiserver.core import Core
 from dabbawala.cluster.apiserver.plugins import Admission
 
@@ -17,11 +26,17 @@ def _service(core: Core, admission: Admission) -> None:
     admission_services.allocate(core.addresses, admission)
 
 
+def _pod(core: Core, admission: Admission) -> None:
+    admission_limits.give(core, admission)
+    admission_pods.admit(core, admission)
+
+
 _BY_RESOURCE: dict[str, Callable[[Core, Admission], None]] = {
-    "pods": admission_pods.admit,
+    "pods": _pod,
     "services": _service,
     "persistentvolumeclaims": admission_storage.admit_claim,
     "persistentvolumes": admission_storage.admit_volume,
+    "ingresses.networking.k8s.io": admission_ingress.admit,
 }
 
 
@@ -33,6 +48,13 @@ def mutate(core: Core, admission: Admission) -> bool:
         return False
     admit(core, admission)
     return True
+
+
+def judge(core: Core, admission: Admission) -> None:
+    """What is right in itself may still be too much here. Raises Forbidden."""
+    if admission.kind.namespaced:
+        admission_limits.judge(core, admission)
+        admission_quota.charge(core, admission)
 
 
 def check_deletion(admission: Admission) -> None:

@@ -42,8 +42,12 @@ def _protect(obj: Object, finalizer: str) -> None:
 
 
 def _default_class(classes: Iterable[Object]) -> str:
+    return newest_marked(classes, _DEFAULT_CLASS)
+
+
+def newest_marked(classes: Iterable[Object], annotation: str) -> str:
     """The newest of the classes that claim to be the default; the lower name of two made at once."""
-    marked = [item for item in classes if meta.annotations(item).get(_DEFAULT_CLASS) == "true"]
+    marked = [item for item in classes if meta.annotations(item).get(annotation) == "true"]
     marked.sort(key=meta.name)
     marked.sort(key=lambda item: str(meta.metadata(item).get("creationTimestamp", "")), reverse=True)
     return meta.name(marked[0]) if marked else ""

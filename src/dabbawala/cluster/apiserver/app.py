@@ -24,6 +24,7 @@ from dabbawala.cluster.apiserver import authorization, expiry, limits, memory, r
 from dabbawala.cluster.apiserver.core import Call, Core, Plugins
 from dabbawala.cluster.apiserver.limits import Slots
 from dabbawala.cluster.apiserver.plugins import Endpoint, Exchange
+from dabbawala.cluster.apiserver.quota_status import QuotaStatus
 from dabbawala.cluster.apiserver.request import ANONYMOUS, LOOPBACK, MAX_BODY_BYTES, Request
 from dabbawala.cluster.apiserver.resources import KindSet
 from dabbawala.cluster.apiserver.response import Response
@@ -49,7 +50,7 @@ class APIServer:
         self.core = core
         self.plugins = plugins or Plugins()
         self._ticker = Ticker(core.clock)
-        self._expiry: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._reads = Slots(limits.READS)
         self._writes = Slots(limits.WRITES)
         self._owns_store = False
@@ -78,9 +79,13 @@ class APIServer:
         return server
 
     def start(self) -> None:
-        """Begin what goes on in the background: letting old events go. `close` ends it."""
-        if self._expiry is None:
-            self._expiry = asyncio.get_running_loop().create_task(expiry.run(self.core), name="event expiry")
+        """Begin what goes on in the background: letting old events go, the status of quotas. `close` ends it."""
+        if not self._background:
+            loop = asyncio.get_running_loop()
+            self._background = [
+                loop.create_task(expiry.run(self.core), name="event expiry"),
+                loop.create_task(QuotaStatus(self.core).run(), name="quota status"),
+            ]
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -97,10 +102,10 @@ class APIServer:
         await self.close()
 
     async def close(self) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
+        for task in self._background:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._expiry
+                await task
         await self._ticker.close()
         if self._owns_store:
             await self.core.store.close()

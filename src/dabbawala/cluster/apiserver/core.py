@@ -22,6 +22,7 @@ from dabbawala.cluster.apiserver.plugins import (
     SubresourceHandler,
     Validator,
 )
+from dabbawala.cluster.apiserver.quotas import Quotas
 from dabbawala.cluster.apiserver.request import ANONYMOUS, Request
 from dabbawala.cluster.apiserver.resources import KindSet
 from dabbawala.cluster.apiserver.routes import Target
@@ -57,6 +58,7 @@ class Core:
         self.random = randomness or random.Random()
         self.objects = Objects(store)
         self.addresses = ServiceAddresses(store)
+        self.quotas = Quotas(store)
         self.service_accounts_required = service_accounts_required
 
     def new_uid(self) -> str:

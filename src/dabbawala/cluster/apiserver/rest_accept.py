@@ -48,6 +48,7 @@ async def accepted(call: Call, new: Object, old: Object | None) -> AsyncIterator
         refuse(call, new, [*call.kind.validate(new, old), *rest_fields.errors(call.kind, new)])
         for validator in call.plugins.validators:
             await validator.validate(admission)
+        built_in.judge(call.core, admission)
         yield
     finally:
         for release in admission.releases:
