@@ -52,7 +52,7 @@ def pod_spec(spec: Object) -> None:
         _container(container)
         if spec.get("hostNetwork"):
             for port in container.get("ports") or ():
-                port.setdefault("hostPort", port.get("containerPort", 0))
+                port["hostPort"] = port.get("hostPort") or port.get("containerPort", 0)
     for volume in spec.get("volumes") or ():
         _volume(volume)
 
