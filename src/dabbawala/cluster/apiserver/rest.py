@@ -8,6 +8,7 @@ from dabbawala.apimachinery import status
 from dabbawala.cluster.apiserver import (
     lists,
     rest_bodies,
+    rest_connect,
     rest_create,
     rest_delete,
     rest_patch,
@@ -48,6 +49,7 @@ async def serve(call: Call, ticker: Ticker) -> Response:
     kind, target = call.kind, call.target
     plugged = call.plugins.subresources.get((kind.resource, target.subresource))
     if plugged is not None:
+        await rest_connect.admit(call)
         return await plugged(call.request, target)
     if target.subresource:
         return await _subresource(call)

@@ -31,10 +31,31 @@ def admission_of(call: Call, operation: Operation, new: Object | None, old: Obje
         old=old,
         subresource=call.target.subresource,
         dry_run=dry_run,
-        options={"dryRun": ["All"] if dry_run else []},
+        options=_options(call, operation, dry_run=dry_run),
         warnings=call.request.warnings,
         audit=call.request.annotations,
     )
+
+
+def _options(call: Call, operation: Operation, *, dry_run: bool) -> Object:
+    """Of a create or update. Those of a deletion are known to it alone; a connection has none."""
+    if operation == "CONNECT":
+        return {}
+    options: Object = {"kind": f"{operation.capitalize()}Options", "apiVersion": "meta.k8s.io/v1"}
+    if dry_run:
+        options["dryRun"] = ["All"]
+    if call.request.query.pairs and operation != "DELETE":
+        for field in ("fieldManager", "fieldValidation"):
+            if call.request.query.get(field):
+                options[field] = call.request.query.get(field)
+    return options
+
+
+async def judge(call: Call, admission: Admission) -> None:
+    """Let the validators see what is not mutated: writes to subresources, deletions, connections. Raises the
+    StatusError that refuses it."""
+    for validator in call.plugins.validators:
+        await validator.validate(admission)
 
 
 @asynccontextmanager
@@ -46,8 +67,7 @@ async def accepted(call: Call, new: Object, old: Object | None) -> AsyncIterator
         await _mutate(call, admission, new)
         call.kind.prepare(new, old)
         refuse(call, new, [*call.kind.validate(new, old), *rest_fields.errors(call.kind, new)])
-        for validator in call.plugins.validators:
-            await validator.validate(admission)
+        await judge(call, admission)
         built_in.judge(call.core, admission)
         yield
     finally:

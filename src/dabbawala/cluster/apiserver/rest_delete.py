@@ -100,15 +100,17 @@ def _success(call: Call, obj: Object) -> Object:
     }
 
 
-async def delete_object(call: Call, options: DeleteOptions) -> tuple[bool, bytes]:
-    """Delete or mark the target: whether it is gone, and its last body. Raises NotFound, Conflict, Forbidden."""
+async def delete_object(call: Call, options: DeleteOptions, *, admitted: bool = False) -> tuple[bool, bytes]:
+    """Delete or mark the target: whether it is gone, and its last body. What is `admitted` (an eviction) is not judged
+    as a deletion again. Raises NotFound, Conflict, Forbidden."""
     for _ in range(rest_update.RETRIES):
         entry = call.core.store.get(call.key)
         if entry is None:
             raise call.not_found()
         obj = objects.parsed(call.kind, entry.body)
         rest_meta.check_preconditions(call.kind, obj, options.preconditions)
-        await _admit(call, obj)
+        if not admitted:
+            await _admit(call, obj, options)
         outcome = decide(call, obj, options)
         try:
             return await _write(call, entry, outcome, options)
@@ -117,11 +119,18 @@ async def delete_object(call: Call, options: DeleteOptions) -> tuple[bool, bytes
     raise rest_meta.conflict(call.kind, call.target.name)
 
 
-async def _admit(call: Call, obj: Object) -> None:
+async def _admit(call: Call, obj: Object, options: DeleteOptions) -> None:
     request = rest_accept.admission_of(call, "DELETE", None, obj)
+    asked = {
+        "gracePeriodSeconds": options.grace_seconds,
+        "propagationPolicy": options.policy or None,
+        "preconditions": options.preconditions,
+        "dryRun": ["All"] if options.dry_run else None,
+    }
+    request.options = {**request.options, **{field: value for field, value in asked.items() if value is not None}}
+    request.dry_run = options.dry_run
     admission.check_deletion(request)
-    for validator in call.plugins.validators:
-        await validator.validate(request)
+    await rest_accept.judge(call, request)
 
 
 @dataclass(frozen=True, slots=True)

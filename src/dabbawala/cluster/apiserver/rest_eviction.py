@@ -12,7 +12,7 @@ from typing import Any
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import clock, conditions, meta, selectors, status
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.apiserver import response, rest_bodies, rest_delete, rest_update
+from dabbawala.cluster.apiserver import response, rest_accept, rest_bodies, rest_delete, rest_update
 from dabbawala.cluster.apiserver.core import Call
 from dabbawala.cluster.apiserver.response import Response
 from dabbawala.cluster.apiserver.rest_delete import DeleteOptions
@@ -30,6 +30,8 @@ async def evict(call: Call) -> Response:
     if meta.name(body) not in ("", call.target.name):
         raise status.BadRequest("name in URL does not match name in Eviction object")
     options = _options(call, body.get("deleteOptions") or {})
+    body["metadata"] = {"name": call.target.name, "namespace": call.namespace, **body["metadata"]}
+    await rest_accept.judge(call, rest_accept.admission_of(call, "CREATE", body, None))
     pod = call.core.objects.get("pods", call.namespace, call.target.name)
     if pod is None:
         raise call.not_found()
@@ -37,7 +39,7 @@ async def evict(call: Call) -> Response:
     if kind is not None and not _is_free(pod):
         await _charge(call, kind, pod, options)
     target = Target(call.kind, "delete", call.target.namespace, call.target.name)
-    await rest_delete.delete_object(Call(call.core, call.plugins, call.request, target), options)
+    await rest_delete.delete_object(Call(call.core, call.plugins, call.request, target), options, admitted=True)
     return response.json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
 
 

@@ -7,7 +7,15 @@ from collections.abc import Awaitable, Callable
 from dabbawala.apimachinery import conditions, meta, status
 from dabbawala.apimachinery.conditions import Condition
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.apiserver import response, rest_bodies, rest_eviction, rest_meta, rest_scale, rest_update
+from dabbawala.cluster.apiserver import (
+    response,
+    rest_accept,
+    rest_bodies,
+    rest_eviction,
+    rest_meta,
+    rest_scale,
+    rest_update,
+)
 from dabbawala.cluster.apiserver.core import Call
 from dabbawala.cluster.apiserver.response import Response
 
@@ -26,6 +34,7 @@ async def bind(call: Call) -> Response:
     if not node:
         raise status.invalid_object("Binding", call.target.name, [status.required("target.name")])
     labels, annotations = meta.labels(binding), meta.annotations(binding)
+    await rest_accept.judge(call, rest_accept.admission_of(call, "CREATE", binding, None))
 
     def assign(pod: Object) -> Object:
         _check_bindable(call, pod)

@@ -107,11 +107,14 @@ async def _write(call: Call, entry: Entry, change: _Change) -> bytes:
     new, old = change.new, change.old
     rest_meta.carry_over(call.kind, new, old)
     refused = rest_meta.check_finalizers(new, old)
+    if call.target.subresource == "finalize":
+        await rest_accept.judge(call, rest_accept.admission_of(call, "UPDATE", new, old))
     if not change.checked:
         return await _finish(call, entry, change)
     if call.target.subresource == "status":
         new = _with_status(call, new, old)
         rest_accept.refuse(call, new, [*refused, *rest_fields.errors(call.kind, new)])
+        await rest_accept.judge(call, rest_accept.admission_of(call, "UPDATE", new, old))
         return await _finish(call, entry, replace(change, new=new))
     rest_accept.refuse(call, new, refused)
     async with rest_accept.accepted(call, new, old):

@@ -10,6 +10,8 @@ from dabbawala.apimachinery import protobuf
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver import authn, health, table, version
 from dabbawala.cluster.apiserver.admission_pod_security import PodSecurity
+from dabbawala.cluster.apiserver.admission_policies import PolicyAdmission
+from dabbawala.cluster.apiserver.admission_policy_writes import PolicyWrites
 from dabbawala.cluster.apiserver.authn import CertificateAuthenticator, Impersonation, TokenAuthenticator
 from dabbawala.cluster.apiserver.authz import Aggregation, EscalationCheck, RBACAuthorizer
 from dabbawala.cluster.apiserver.core import Core, Plugins
@@ -39,20 +41,26 @@ def _protobuf(body: bytes, kind: Kind | None) -> Object:
 
 
 def plugins(core: Core, signer: Signer, *, build: str, extras: Extras | None = None) -> Plugins:
-    """Authentication by certificate and token, RBAC, Pod Security, reviews, discovery, OpenAPI, tables, protobuf.
-    `build` is the product's version, as /version shows it."""
+    """Authentication by certificate and token, RBAC, Pod Security, admission policies, reviews, discovery, OpenAPI,
+    tables, protobuf. `build` is the product's version, as /version shows it."""
     extras = extras or Extras()
     decoders = {protobuf.MEDIA_TYPE: _protobuf, **extras.decoders}
     authorizer = RBACAuthorizer(core)
     tokens = TokenAuthenticator(core, signer)
     reviews = Reviews(core, authorizer=authorizer, tokens=tokens, decoders=decoders)
-    requests = TokenRequests(core, signer, decoders)
+    validators = (
+        EscalationCheck(authorizer),
+        PodSecurity(core),
+        PolicyWrites(core, authorizer),
+        PolicyAdmission(core, authorizer),
+    )
+    requests = TokenRequests(core, signer, decoders, validators)
     return Plugins(
         authenticators=(CertificateAuthenticator(), tokens),
         impersonation=Impersonation(authorizer),
         authorizer=authorizer,
         mutators=(Aggregation(core), CleanupFinalizer()),
-        validators=(EscalationCheck(authorizer), PodSecurity(core)),
+        validators=validators,
         audit=extras.audit,
         endpoints={
             **Discovery(core.kinds).endpoints(),

@@ -5,15 +5,15 @@ Source: pkg/registry/core/serviceaccount/storage/token.go, KEP-1205.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from dabbawala.apimachinery import clock, meta, status
 from dabbawala.apimachinery.meta import Object
-from dabbawala.cluster.apiserver import response, rest_bodies, tokens
+from dabbawala.cluster.apiserver import response, rest_accept, rest_bodies, tokens
 from dabbawala.cluster.apiserver.core import Call, Core, Plugins
-from dabbawala.cluster.apiserver.plugins import BodyDecoder, SubresourceHandler
+from dabbawala.cluster.apiserver.plugins import BodyDecoder, SubresourceHandler, Validator
 from dabbawala.cluster.apiserver.request import Request
 from dabbawala.cluster.apiserver.response import Response
 from dabbawala.cluster.apiserver.routes import Target
@@ -30,10 +30,16 @@ _BINDABLE = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
 class TokenRequests:
     """Serves the subresource `token` of service accounts."""
 
-    def __init__(self, core: Core, signer: Signer, decoders: Mapping[str, BodyDecoder] | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        signer: Signer,
+        decoders: Mapping[str, BodyDecoder] | None = None,
+        validators: Sequence[Validator] = (),
+    ) -> None:
         self._core = core
         self._signer = signer
-        self._plugins = Plugins(decoders=decoders or {})
+        self._plugins = Plugins(decoders=decoders or {}, validators=validators)
 
     def handlers(self) -> dict[tuple[str, str], SubresourceHandler]:
         """To be plugged in as `Plugins.subresources`."""
@@ -42,11 +48,13 @@ class TokenRequests:
     async def create(self, request: Request, target: Target) -> Response:
         if target.verb != "create":
             raise status.MethodNotAllowed("the server does not allow this method on the requested resource")
-        asked = rest_bodies.read(Call(self._core, self._plugins, request, target))
+        call = Call(self._core, self._plugins, request, target)
+        asked = rest_bodies.read(call)
         spec: Object = asked.get("spec") or {}
         found = self._core.objects.get("serviceaccounts", target.namespace, target.name)
         if found is None:
             raise status.not_found("serviceaccounts", target.name)
+        await rest_accept.judge(call, rest_accept.admission_of(call, "CREATE", asked, None))
         account = Account(target.namespace, target.name, meta.uid(found))
         audiences = spec.get("audiences") or [tokens.ISSUER]
         seconds = _seconds(spec)

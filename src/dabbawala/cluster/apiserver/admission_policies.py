@@ -1,0 +1,206 @@
+"""ValidatingAdmissionPolicies at work: the last validator, and the one that looks at every write and connection.
+
+Policies and bindings are compiled from the store when one of them has changed, and only what has changed; a write that
+no policy is about costs a look-up, and without policies a comparison of two numbers.
+
+Source: apiserver/pkg/admission/plugin/policy/{generic/plugin,validating/dispatcher}.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import orjson
+
+from dabbawala.api import admissionregistration_v1 as v1
+from dabbawala.api.core_v1 import NAMESPACE
+from dabbawala.api.kind import Kind, Scale
+from dabbawala.apimachinery import meta, schema
+from dabbawala.apimachinery.meta import Object, ObjectKey
+from dabbawala.cluster.apiserver import objects, rest_scale
+from dabbawala.cluster.apiserver.core import Core
+from dabbawala.cluster.apiserver.plugins import Admission
+from dabbawala.cluster.store.entry import Key
+from dabbawala.policy.access import Attributes, Authorizer, Decision
+from dabbawala.policy.admission import CompiledPolicy
+from dabbawala.policy.bindings import CompiledBinding
+from dabbawala.policy.enforcement import MAX_FAILURES, Consequences, PolicySet, World
+from dabbawala.policy.expressions import Dialect
+from dabbawala.policy.matching import Equivalent, Request
+
+MAX_WARNINGS = 50
+"""Of one answer, all policies together."""
+_TURN_SECONDS = 0.005
+"""After so long others get their turn, between two policies."""
+_POLICIES = v1.VALIDATING_ADMISSION_POLICY.resource
+_BINDINGS = v1.VALIDATING_ADMISSION_POLICY_BINDING.resource
+# What is written to a subresource that does not take the object itself: group, version, kind.
+_BODIES = {
+    ("pods", "eviction"): ("policy", "v1", "Eviction"),
+    ("pods", "binding"): ("", "v1", "Binding"),
+    ("pods", "exec"): ("", "v1", "PodExecOptions"),
+    ("pods", "attach"): ("", "v1", "PodAttachOptions"),
+    ("pods", "portforward"): ("", "v1", "PodPortForwardOptions"),
+    ("pods", "proxy"): ("", "v1", "PodProxyOptions"),
+    ("services", "proxy"): ("", "v1", "ServiceProxyOptions"),
+    ("nodes", "proxy"): ("", "v1", "NodeProxyOptions"),
+    ("serviceaccounts", "token"): ("authentication.k8s.io", "v1", "TokenRequest"),
+}
+_SCALE = ("autoscaling", "v1", "Scale")
+
+Convert = Callable[[Object], Object]
+
+
+def dialect() -> Dialect:
+    """What expressions may use here: the functions of the version that this server speaks."""
+    major, minor, *_ = schema.kubernetes_version().split(".")
+    return Dialect(f"{major}.{minor}")
+
+
+class _EverybodyMay:
+    def authorize(self, attributes: Attributes) -> Decision:
+        return Decision(True)
+
+
+class PolicyAdmission:
+    """A validator. Without an authorizer everybody may do everything, in expressions too."""
+
+    def __init__(self, core: Core, authorizer: Authorizer | None = None) -> None:
+        self._core = core
+        self._authorizer = authorizer or _EverybodyMay()
+        self._revisions = (0, 0)
+        self._policies = PolicySet((), ())
+        self._compiled: dict[tuple[str, int], CompiledPolicy] = {}
+        self._parameters = _StoredParameters(core)
+        self._equivalents: dict[Kind, tuple[Equivalent, ...]] = {}
+        self._kinds_version = -1
+
+    async def validate(self, admission: Admission) -> None:
+        """Raises what a policy that denies says, as the StatusError of its reason."""
+        policies = self._current()
+        if not policies:
+            return
+        request = self._request(admission)
+        if not policies.about(request):
+            return
+        world = World(self._parameters, self._namespace(request), self._authorizer)
+        found = Consequences()
+        now = self._core.clock.monotonic
+        begun = now()
+        for _ in policies.steps(request, world, found):
+            if now() - begun > _TURN_SECONDS:
+                await asyncio.sleep(0)
+                begun = now()
+        _tell(admission, found)
+        if found.denials:
+            raise found.denials[0].error(request)
+
+    def _current(self) -> PolicySet:
+        stored = self._core.objects
+        revisions = (stored.changed(_POLICIES), stored.changed(_BINDINGS))
+        if revisions != self._revisions:
+            compiled: dict[tuple[str, int], CompiledPolicy] = {}
+            for policy in stored.list(_POLICIES):
+                key = (meta.uid(policy), meta.generation(policy))
+                compiled[key] = self._compiled.get(key) or CompiledPolicy.of(policy, dialect())
+            bound = (CompiledBinding.of(binding) for binding in stored.list(_BINDINGS))
+            self._policies = PolicySet(compiled.values(), bound)
+            self._compiled, self._revisions = compiled, revisions
+        return self._policies
+
+    def _request(self, admission: Admission) -> Request:
+        kind = admission.kind
+        request = Request(
+            admission.operation, kind.group, kind.version, kind.plural, kind.kind,
+            subresource=admission.subresource, namespace=admission.namespace, name=admission.name,
+            object=admission.object, old=admission.old, user=admission.user, dry_run=admission.dry_run,
+            options=admission.options, equivalents=self._equivalents_of(kind),
+        )  # fmt: skip
+        if not admission.subresource:
+            return request
+        if admission.subresource == "scale":
+            return _scaled(request, kind)
+        body = _BODIES.get((kind.resource, admission.subresource))
+        return request if body is None else replace(request, written=body)
+
+    def _namespace(self, request: Request) -> Object | None:
+        if not request.namespace:
+            return None
+        return self._core.objects.get(NAMESPACE.resource, "", request.namespace)
+
+    def _equivalents_of(self, kind: Kind) -> tuple[Equivalent, ...]:
+        kinds = self._core.kinds
+        if kinds.version != self._kinds_version:
+            self._equivalents.clear()
+            self._kinds_version = kinds.version
+        found = self._equivalents.get(kind)
+        if found is None:
+            found = self._equivalents[kind] = tuple(_others(kind, kinds.all()))
+        return found
+
+
+def _others(kind: Kind, kinds: Iterable[Kind]) -> Iterator[Equivalent]:
+    """Other views of the same stored objects."""
+    for other in kinds:
+        if other is not kind and other.is_stored and other.store_resource == kind.store_resource:
+            yield Equivalent(other.group, other.version, other.plural, other.kind, _conversion(kind, other))
+
+
+def _conversion(kind: Kind, other: Kind) -> Convert:
+    def convert(obj: Object) -> Object:
+        return objects.parsed(other, objects.encoded(kind, obj))
+
+    return convert
+
+
+def _scaled(request: Request, kind: Kind) -> Request:
+    """A write to `scale` as the Scale that is written."""
+    where = kind.scale or Scale()
+    old = None if request.old is None else rest_scale.of_object(where, request.old)
+    new = None if request.object is None else rest_scale.of_object(where, request.object)
+    return replace(request, written=_SCALE, object=new, old=old)
+
+
+def _tell(admission: Admission, found: Consequences) -> None:
+    """Into the answer's warnings and the audit event, once, however often the write was tried."""
+    for text in found.warnings:
+        if text not in admission.warnings and len(admission.warnings) < MAX_WARNINGS:
+            admission.warnings.append(text)
+    for key, value in found.annotations().items():
+        admission.audit[key] = value if isinstance(value, str) else _failures(admission.audit.get(key), value)
+
+
+def _failures(before: str | None, found: list[Object]) -> str:
+    listed: list[Object] = orjson.loads(before) if before else []
+    listed += [failure for failure in found if failure not in listed]
+    return orjson.dumps(listed[:MAX_FAILURES]).decode()
+
+
+class _StoredParameters:
+    """Any stored object may be a parameter, whatever its kind."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def _kind(self, api_version: str, kind: str) -> Kind | None:
+        found = self._core.kinds.of(api_version, kind)
+        return found if found is not None and found.is_stored else None
+
+    def is_namespaced(self, api_version: str, kind: str) -> bool | None:
+        found = self._kind(api_version, kind)
+        return None if found is None else found.namespaced
+
+    def one(self, api_version: str, kind: str, key: ObjectKey) -> Object | None:
+        found = self._kind(api_version, kind)
+        if found is None:
+            return None
+        entry = self._core.store.get(Key(found.store_resource, key.namespace, key.name))
+        return None if entry is None else objects.parsed(found, entry.body)
+
+    def all(self, api_version: str, kind: str, namespace: str) -> Iterator[Object]:
+        found = self._kind(api_version, kind)
+        if found is not None:
+            for entry in self._core.store.list(found.store_resource, namespace):
+                yield objects.parsed(found, entry.body)
