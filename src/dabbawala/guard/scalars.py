@@ -23,6 +23,7 @@ _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))\Z")
 _BASES = (16, 2, 8, 10)
 _DIGITS_MAX = 80
+_NUMBER_LENGTH_MAX = 1000
 _INT64_MIN, _INT64_MAX, _UINT64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 _STANDARD = "tag:yaml.org,2002:"
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -32,7 +33,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 def resolve(text: str) -> Any:
     """The value of a scalar without quotes and without a tag. Raises ValueError for what JSON cannot hold."""
-    if text and text[0] not in _HINTS:
+    if text and (text[0] not in _HINTS or len(text) > _NUMBER_LENGTH_MAX):
         return text
     if text in _WORDS:
         return _WORDS[text]
