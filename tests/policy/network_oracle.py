@@ -108,9 +108,9 @@ class Oracle:
 
 
 def types(policy: Object) -> Sequence[str]:
-    """ "If this field is not specified, it will default based on the existence of ingress or egress rules; policies that
-    contain an egress section are assumed to affect egress, and all policies (whether or not they contain an ingress
-    section) are assumed to affect ingress.\""""
+    """ "If this field is not specified, it will default based on the existence of ingress or egress rules; policies
+    that contain an egress section are assumed to affect egress, and all policies (whether or not they contain an
+    ingress section) are assumed to affect ingress.\""""
     spec = policy["spec"]
     return spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
 

@@ -184,8 +184,8 @@ def test_an_answer_names_the_policy_and_the_rule_or_those_that_isolate() -> None
         "isolates and pod ops/agent is on the node of pod shop/api, whose traffic no NetworkPolicy stops."
     )
     assert world.explain("192.168.0.2", API, 80).sentence == (
-        "node n2 (192.168.0.2) reaches pod shop/api on TCP 80: node n2 (192.168.0.2) is the node of pod shop/api, whose "
-        "traffic no NetworkPolicy stops."
+        "node n2 (192.168.0.2) reaches pod shop/api on TCP 80: node n2 (192.168.0.2) is the node of pod shop/api, "
+        "whose traffic no NetworkPolicy stops."
     )
     assert world.explain("8.8.8.8", "1.1.1.1", 80).sentence == (
         "address 8.8.8.8 reaches address 1.1.1.1 on TCP 80: no pod is involved."

@@ -83,7 +83,7 @@ def test_ten_thousand_small_clusters_agree_with_the_documentation() -> None:
 
 
 def test_listings_and_zones_say_what_single_questions_say() -> None:
-    for seed in range(0, 200):
+    for seed in range(200):
         found = world(seed)
         graph = graph_of(found)
         keys = [meta.key(pod) for pod in found.pods]

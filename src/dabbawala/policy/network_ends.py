@@ -1,20 +1,18 @@
-"""The two ends of a connection, and why one of them lets it through."""
+"""The two ends of a connection: a pod, a node, or an address outside, by whatever name it was asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from dabbawala.apimachinery.meta import ObjectKey
-from dabbawala.policy.network_addresses import Address
-from dabbawala.policy.network_classes import Flow
+from dabbawala.policy.network_addresses import Address, addresses
+from dabbawala.policy.network_classes import Classes
 from dabbawala.policy.network_pods import Pod
 
 Place = ObjectKey | str
 """A pod by its key, or an address."""
-
-OUTSIDE, HOST, OPEN, NODE = "outside", "host", "open", "node"
-Cause = Flow | str
-"""It is no pod, shares its node's network, is not isolated, the peer is its node; or the rule that admits the peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +33,36 @@ class End:
         if self.pod is not None:
             return f"pod {self.place}"
         return f"node {self.node} ({self.place})" if self.node else f"address {self.place}"
+
+
+class Directory:
+    """The places of one cluster."""
+
+    def __init__(
+        self, pods: Mapping[ObjectKey, Pod], classes: Classes, nodes: Mapping[str, tuple[Address, ...]]
+    ) -> None:
+        self._pods, self._classes, self._node_addresses = pods, classes, nodes
+
+    def end(self, place: Place) -> End:
+        """A pod's or a node's address means the pod or the node."""
+        if not isinstance(place, str):
+            return self.of_pod(self._pods[place])
+        found = addresses([place])
+        if not found:
+            raise ValueError(f"{place!r} is neither the key of a pod nor an IP address")
+        pod = self._by_address.get(found[0])
+        return self.of_pod(pod) if pod else End(place, found, node=self._nodes.get(found[0]))
+
+    def of_pod(self, pod: Pod) -> End:
+        number = self._classes.index.get(pod.key)
+        bit = 0 if number is None else 1 << number
+        return End(pod.key, pod.addresses, pod, bit, pod.node if pod.host else None)
+
+    @cached_property
+    def _by_address(self) -> dict[Address, Pod]:
+        return {a: pod for pod in self._pods.values() if not pod.host and not pod.ended for a in pod.addresses}
+
+    @cached_property
+    def _nodes(self) -> dict[Address, str]:
+        named = {address: name for name, found in self._node_addresses.items() for address in found}
+        return {**{a: pod.node for pod in self._pods.values() if pod.host for a in pod.addresses}, **named}

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dabbawala.apimachinery.meta import ObjectKey
-from dabbawala.policy.network_ends import HOST, NODE, OPEN, Cause, End
+from dabbawala.policy.network_ends import End
 from dabbawala.policy.network_ports import PortRange
+from dabbawala.policy.network_rulebook import HOST, NODE, OPEN, Cause, Rulebook
 from dabbawala.policy.network_rules import EGRESS, INGRESS, NetworkPolicy
-
-if TYPE_CHECKING:
-    from dabbawala.policy.network import Graph
 
 _POLICIES_SHOWN = 5
 
@@ -26,15 +23,15 @@ class Explanation:
     policies: tuple[ObjectKey, ...] = ()
 
 
-def explained(graph: Graph, source: End, destination: End, port: PortRange) -> Explanation:
+def explained(rules: Rulebook, source: End, destination: End, port: PortRange) -> Explanation:
     for end in (source, destination):
         if end.ended:
             return Explanation(False, f"{end} has ended, and what has ended has no network.")
     if source.pod is not None and source.pod is destination.pod:
         return Explanation(True, f"{source} always reaches itself.")
     verdicts = (
-        _verdict(graph, EGRESS, source, destination, port),
-        _verdict(graph, INGRESS, destination, source, port),
+        _verdict(rules, EGRESS, source, destination, port),
+        _verdict(rules, INGRESS, destination, source, port),
     )
     allowed = all(verdict.allowed for verdict in verdicts)
     deciding = [verdict for verdict in verdicts if verdict.allowed is allowed]
@@ -45,12 +42,12 @@ def explained(graph: Graph, source: End, destination: End, port: PortRange) -> E
     )
 
 
-def _verdict(graph: Graph, direction: str, subject: End, peer: End, port: PortRange) -> Explanation:
-    asked = graph.space.at(port.protocol, port.first)
-    for mask, cause in graph.causes(direction, subject, peer):
+def _verdict(rules: Rulebook, direction: str, subject: End, peer: End, port: PortRange) -> Explanation:
+    asked = rules.space.at(port.protocol, port.first)
+    for mask, cause in rules.causes(direction, subject, peer):
         if mask & asked:
             return _let_through(direction, subject, peer, cause)
-    isolating = [policy.key for policy in _isolating(graph, direction, subject)]
+    isolating = [policy.key for policy in _isolating(rules, direction, subject)]
     shown = ", ".join(map(str, isolating[:_POLICIES_SHOWN]))
     more = f" and {len(isolating) - _POLICIES_SHOWN} more" if len(isolating) > _POLICIES_SHOWN else ""
     which = f"NetworkPolicy {shown}{more}" if len(isolating) == 1 else f"NetworkPolicies {shown}{more}"
@@ -70,5 +67,5 @@ def _let_through(direction: str, subject: End, peer: End, cause: Cause) -> Expla
     return Explanation(True, reasons.get(cause, ""))
 
 
-def _isolating(graph: Graph, direction: str, subject: End) -> Iterator[NetworkPolicy]:
-    return (policy for policy, own in graph.classes.isolating[direction] if own & subject.bit)
+def _isolating(rules: Rulebook, direction: str, subject: End) -> Iterator[NetworkPolicy]:
+    return (policy for policy, own in rules.classes.isolating[direction] if own & subject.bit)

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dabbawala.apimachinery.meta import ObjectKey
 from dabbawala.policy.label_index import members, union
 from dabbawala.policy.network_classes import Flow
+from dabbawala.policy.network_ends import Directory
 from dabbawala.policy.network_ports import PortRange
+from dabbawala.policy.network_rulebook import Rulebook
 from dabbawala.policy.network_rules import EGRESS, INGRESS
-
-if TYPE_CHECKING:
-    from dabbawala.policy.network import Graph
 
 
 class Region(NamedTuple):
@@ -39,9 +38,9 @@ class Entrance:
 
 
 class Matrix:
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._classes = graph.classes
+    def __init__(self, rules: Rulebook, directory: Directory) -> None:
+        self._rules, self._directory = rules, directory
+        self._classes = rules.classes
         self._everyone = self._classes.everything
         self._free = self._everyone & ~self._classes.isolated[EGRESS]
 
@@ -52,7 +51,7 @@ class Matrix:
 
     def pairs(self, port: int, protocol: str = "TCP") -> Iterator[tuple[int, int]]:
         """Source and destination classes of every cell that is open on the port."""
-        asked = self._graph.space.at(protocol, port)
+        asked = self._rules.space.at(protocol, port)
         for number, column in enumerate(self.columns):
             for region in column:
                 if region.ports & asked:
@@ -62,7 +61,7 @@ class Matrix:
         entering, leaving = self._entering(number), self._leaving(number)
         alone = 1 << number if len(self._classes.members[number]) == 1 else 0
         found: dict[int, int] = {}
-        for ports in _pieces(self._graph.space.everything, {*entering, *leaving}):
+        for ports in _pieces(self._rules.space.everything, {*entering, *leaving}):
             sources = _holding(entering, ports) & _holding(leaving, ports) & ~alone
             if sources:
                 found[sources] = found.get(sources, 0) | ports
@@ -71,24 +70,24 @@ class Matrix:
 
     def _entering(self, number: int) -> dict[int, int]:
         """Whom the class lets in, by ports."""
-        every = self._graph.space.everything
+        every = self._rules.space.everything
         if not self._classes.isolated[INGRESS] >> number & 1:
             return {every: self._everyone}
         found = {every: self._neighbours(number)}
-        for flow in self._graph.flows_of(INGRESS, number):
+        for flow in self._rules.flows_of(INGRESS, 1 << number):
             self._add(found, flow, number, flow.peers)
         return found
 
     def _leaving(self, number: int) -> dict[int, int]:
         """Whose own rules let them go to the class, by ports."""
         on_host = self._classes.hosts >> number & 1
-        found = {self._graph.space.everything: self._free | (self._neighbours(number) if on_host else 0)}
-        for flow in (*self._egress_to_all, *self._egress_to.get(number, ())):
+        found = {self._rules.space.everything: self._free | (self._neighbours(number) if on_host else 0)}
+        for flow in (*self._egress_to[-1], *self._egress_to.get(number, ())):
             self._add(found, flow, number, flow.subjects)
         return found
 
     def _add(self, found: dict[int, int], flow: Flow, number: int, classes: int) -> None:
-        mask = self._graph.mask_of(flow.rule.ports, self._classes.members[number][0])
+        mask = self._rules.mask_of(flow.rule.ports, self._classes.members[number][0])
         if mask:
             found[mask] = found.get(mask, 0) | classes
 
@@ -103,14 +102,11 @@ class Matrix:
         return list(found.values())
 
     @cached_property
-    def _egress_to_all(self) -> list[Flow]:
-        return [flow for flow in self._merged_egress if flow.peers == self._everyone]
-
-    @cached_property
     def _egress_to(self) -> dict[int, list[Flow]]:
-        found: dict[int, list[Flow]] = {}
+        """By class; those that lead to every class stand under -1 and not under each."""
+        found: dict[int, list[Flow]] = {-1: []}
         for flow in self._merged_egress:
-            for number in members(flow.peers) if flow.peers != self._everyone else ():
+            for number in members(flow.peers) if flow.peers != self._everyone else (-1,):
                 found.setdefault(number, []).append(flow)
         return found
 
@@ -152,13 +148,14 @@ class Matrix:
                 if self._classes.hosts & (1 << source | 1 << number):
                     yield from self._one_by_one(outside, inside)
                 else:
-                    yield Entrance(tuple(outside), tuple(inside), self._graph.space.ranges(ports))
+                    yield Entrance(tuple(outside), tuple(inside), self._rules.space.ranges(ports))
 
     def _one_by_one(self, outside: list[ObjectKey], inside: list[ObjectKey]) -> Iterator[Entrance]:
         for destination in inside:
             ways: dict[tuple[PortRange, ...], list[ObjectKey]] = {}
             for source in outside:
-                ways.setdefault(self._graph.ports(source, destination), []).append(source)
+                mask = self._rules.mask(self._directory.end(source), self._directory.end(destination))
+                ways.setdefault(self._rules.space.ranges(mask), []).append(source)
             for ports, sources in ways.items():
                 if ports:
                     yield Entrance(tuple(sources), (destination,), ports)

@@ -72,3 +72,7 @@ def serving_containers(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def namespace_labels(namespace: Object) -> Mapping[str, str]:
     """With the label that the API server gives every namespace."""
     return {NAME_LABEL: meta.name(namespace), **meta.labels(namespace)}
+
+
+def node_addresses(node: Object) -> tuple[Address, ...]:
+    return addresses(item.get("address") for item in (node.get("status") or {}).get("addresses") or ())
