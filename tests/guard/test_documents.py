@@ -159,6 +159,20 @@ def test_positions_go_on_through_the_documents_of_a_file() -> None:
     assert service.place("kind").line == 25
 
 
+@pytest.mark.parametrize(
+    "text", [DEPLOYMENT, '{"kind": "A", "b": [\n1]}', "kind: List\nitems:\n- {kind: A}\n- {b: 1}\n"]
+)
+def test_a_packed_document_says_the_same(text: str) -> None:
+    plain, packed = read(text), read(text)
+    for one_of, other in zip(plain, packed, strict=True):
+        other.pack()
+        other.pack()
+        assert other.object == one_of.object
+        assert [other.position(path) for path in paths(one_of.object)] == [
+            one_of.position(path) for path in paths(one_of.object)
+        ]
+
+
 def test_items_of_lists_keep_their_positions() -> None:
     text = "kind: List\napiVersion: v1\nitems:\n- kind: Pod\n  apiVersion: v1\n- kind: Node\n  metadata: {name: x}\n"
     pod, node = read(text)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import PurePath
 from typing import Any, NamedTuple, Protocol
+
+import orjson
 
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard import composing, json_text, positions
@@ -24,6 +27,9 @@ FILE_BYTES_MAX = 32 * 1024 * 1024
 
 DOCUMENTS_MAX = 50_000
 """Documents of one file, empty ones among them."""
+
+READ_AGAIN_MAX = 64
+"""Packed documents whose positions are kept once somebody has asked for one."""
 
 PROBLEMS_MAX = 50
 """Problems that are reported of one file."""
@@ -52,6 +58,24 @@ _SYNTAX = "Correct the YAML at this place: indentation, quotes and brackets are 
 _TEMPLATED = "Scan the chart's folder (the one with Chart.yaml), so that its templates are rendered first."
 
 
+class _Span(NamedTuple):
+    """A part of a text that holds one document, and what reads it."""
+
+    reader: Callable[[str, int], Iterator[Built]]
+    start: int
+    end: int
+
+
+class _Written(NamedTuple):
+    """Where an object is written. `span` is None where it is only a part of what is read at once."""
+
+    file: str
+    text: Text
+    layout: Layout
+    row: int
+    span: _Span | None
+
+
 class Origin(Protocol):
     """Leads what was rendered back to its sources."""
 
@@ -62,19 +86,33 @@ class Document:
     """One object of a file. `object` is as it was written: nothing is defaulted. The items of a List are documents of
     their own. `index` counts a file's documents from 0; `is_object` tells Kubernetes objects from other YAML."""
 
-    __slots__ = ("_layout", "_row", "_text", "file", "index", "object", "origin")
+    __slots__ = ("_layout", "_object", "_packed", "_row", "_span", "_text", "file", "index", "is_object", "origin")
 
-    def __init__(self, obj: Object, file: str, text: Text, place: tuple[Layout, int, int]) -> None:
-        self.object = obj
-        self.file = file
-        self._text = text
-        self._layout, self._row, self.index = place
+    def __init__(self, obj: Object, written: _Written, *, index: int) -> None:
+        self._object: Object | None = obj
+        self._packed = b""
+        self._layout: Layout | None = written.layout
+        self._text, self._row, self._span = written.text, written.row, written.span
+        self.file = written.file
+        self.index = index
+        self.is_object = _has_kind(obj)
         self.origin: Origin | None = None
 
     @property
-    def is_object(self) -> bool:
-        version, kind = self.object.get("apiVersion"), self.object.get("kind")
-        return bool(version and kind) and isinstance(version, str) and isinstance(kind, str)
+    def object(self) -> Object:
+        """The object; of a packed document decoded anew each time."""
+        if self._object is not None:
+            return self._object
+        found: Object = orjson.loads(self._packed)
+        return found
+
+    def pack(self) -> None:
+        """Take less memory from now on, for more time when it is asked: a scan holds ten thousand of these."""
+        if self._object is not None:
+            self._packed = orjson.dumps(self._object)
+            self._object = None
+            if self._span is not None:
+                self._layout = None
 
     @property
     def line(self) -> int:
@@ -85,14 +123,20 @@ class Document:
         `metadata.labels['app.kubernetes.io/name']`. A list's element is named by its index or by its `name`. Of a field
         that is absent, the nearest thing around it that is there, and `exact` is False."""
         found = self._find(path)
-        return positions.position(self._text, self._layout, found.row, exact=found.exact)
+        return positions.position(self._text, self._rows(), found.row, exact=found.exact)
 
     def value(self, path: str) -> Any:
         """What is written there; of a field that is absent, the value of what `position` names instead."""
         return self._find(path).value
 
     def _find(self, path: str) -> positions.Found:
-        return positions.find(self._layout, self.object, positions.parts(path), self._row)
+        return positions.find(self._rows(), self.object, positions.parts(path), self._row)
+
+    def _rows(self) -> Layout:
+        if self._layout is not None:
+            return self._layout
+        assert self._span is not None
+        return _read_again(self._text, self._span)
 
     def place(self, path: str) -> Place:
         """Where a field comes from, as findings carry it: of a rendered object, the line of the template or source
@@ -108,6 +152,18 @@ class Document:
 
     def __repr__(self) -> str:
         return f"Document({self.file}#{self.index} {self.object.get('kind', '')})"
+
+
+def _has_kind(obj: Object) -> bool:
+    return all(isinstance(obj.get(field), str) and obj[field] for field in ("apiVersion", "kind"))
+
+
+@lru_cache(maxsize=READ_AGAIN_MAX)
+def _read_again(text: Text, span: _Span) -> Layout:
+    """The layout of a packed document, whose span of the text could be read before."""
+    (built,) = span.reader(text.content[span.start : span.end], VALUES_MAX)
+    built.layout.offset = span.start
+    return built.layout
 
 
 class Reading(NamedTuple):
@@ -211,14 +267,14 @@ class _Reader:
         for built in found[:DOCUMENTS_MAX]:
             built.layout.offset = start
             self._room -= len(built.layout.keys)
-            self._take(built)
+            self._take(built, _Span(reader, start, start + len(content)) if len(found) == 1 and not wrong else None)
         if len(found) > DOCUMENTS_MAX:
             self.too_many(found[-1].layout.starts[0] + start)
         if wrong is not None:
             self._unreadable(wrong, content, start)
         return wrong is None
 
-    def _take(self, built: Built) -> None:
+    def _take(self, built: Built, span: _Span | None) -> None:
         for repeated in built.repeated:
             self._repeated(repeated, built.layout.offset)
         value = built.value
@@ -230,10 +286,10 @@ class _Reader:
         elif isinstance(value.get("items"), list) and str(value.get("kind", "")).endswith("List"):
             self._items(value, built.layout)
         else:
-            self._document(value, built.layout, 0)
+            self._document(value, _Written(self.file, self.text, built.layout, 0, span))
 
-    def _document(self, obj: Object, layout: Layout, row: int) -> None:
-        self.documents.append(Document(obj, self.file, self.text, (layout, row, len(self.documents))))
+    def _document(self, obj: Object, written: _Written) -> None:
+        self.documents.append(Document(obj, written, index=len(self.documents)))
 
     def _items(self, value: Object, layout: Layout) -> None:
         """The objects of a List. Those of a typed one (PodList) have no kind of their own."""
@@ -245,7 +301,7 @@ class _Reader:
         for index, item in enumerate(value["items"]):
             row = rows[index] if len(rows) == len(value["items"]) else entry
             if isinstance(item, dict):
-                self._document({**inherited, **item}, layout, row)
+                self._document({**inherited, **item}, _Written(self.file, self.text, layout, row, None))
             else:
                 self._not_an_object(layout, row, f"items[{index}] of the {value['kind']} is not an object")
 

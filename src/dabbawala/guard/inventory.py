@@ -109,7 +109,9 @@ class Inventory:
             self.add(obj, document)
 
     def add(self, obj: Object, document: Document | None = None) -> Item:
-        """The last one counts of those with the same group, kind, namespace and name."""
+        """The last one counts of those with the same group, kind, namespace and name. The document is packed."""
+        if document is not None:
+            document.pack()
         resource = self.resources.of(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
         item = Item(obj, resource, document)
         self._items.append(item)
