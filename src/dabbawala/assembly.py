@@ -25,6 +25,7 @@ from dabbawala.api import apps_v1, argoproj_v1alpha1
 from dabbawala.apimachinery.clock import Clock, SystemClock
 from dabbawala.client.client import Client
 from dabbawala.client.dialer import Dialer
+from dabbawala.cluster.controllers.admissionpolicy.controller import AdmissionPolicyController
 from dabbawala.cluster.controllers.clusterrole.controller import ClusterRoleController
 from dabbawala.cluster.controllers.daemonset.controller import DaemonSetController
 from dabbawala.cluster.controllers.deployment.controller import DeploymentController
@@ -72,6 +73,7 @@ def controllers(around: Surroundings) -> Sequence[Controller]:
         NamespaceController(around.client),
         ServiceAccountController(around.root_ca),
         ClusterRoleController(),
+        AdmissionPolicyController(),
         NodeLifecycleController(around.clock.now()),
         DeploymentController(),
         ReplicaSetController(),

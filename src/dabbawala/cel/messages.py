@@ -43,6 +43,7 @@ class Types:
         file.package = packages.pop() if len(packages) == 1 else ""
         for name, fields in self._messages.items():
             message = file.message_type.add(name=name.rpartition(".")[2])
+            message.options.deprecated_legacy_json_field_conflicts = True  # a_b beside aB
             for number, (field, kind) in enumerate(fields.items(), 1):
                 self._declare(message, message.field.add(name=field, number=number), kind, file.package)
         pool = descriptor_pool.DescriptorPool()

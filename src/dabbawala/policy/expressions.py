@@ -86,7 +86,9 @@ class Dialect:
 
 @lru_cache(maxsize=64)
 def _environment(dialect: Dialect, params: bool, authorizer: bool) -> Environment:
-    names = {**_ALWAYS, **dict(dialect.variables), **({"params": "dyn"} if params else {}), **(_AUTHORIZERS if authorizer else {})}
+    names = {**_ALWAYS, **dict(dialect.variables), **({"params": "dyn"} if params else {})}
+    if authorizer:
+        names |= _AUTHORIZERS
     return Environment(names, version=dialect.version, functions=dialect.functions, types=declared.TYPES)
 
 
@@ -149,7 +151,7 @@ class Compiler:
         try:
             program = environment.compile(source)
         except CompileError as error:
-            message = f"compilation failed: {_located(error)}"
+            message = f"compilation failed: {located(error)}"
         else:
             if not accepted or program.result_type in accepted:
                 return program, program.result_type
@@ -169,12 +171,13 @@ class Compiler:
         return _identity(self.dialect, source, tuple(parts))
 
 
-def _located(error: CompileError) -> str:
+def located(error: CompileError) -> str:
     """As cel-go shows it: the line, and a mark under the place."""
     lines = error.source.splitlines() or [""]
     line = lines[error.line - 1] if 0 < error.line <= len(lines) else ""
     mark = "." * max(error.column - 1, 0) + "^"
-    return f"ERROR: <input>:{error.line}:{error.column}: {error.message}\n | {line}\n | {mark}"
+    message = error.message.partition(" not found in struct")[0]
+    return f"ERROR: <input>:{error.line}:{error.column}: {message}\n | {line}\n | {mark}"
 
 
 def _mistyped(found: str, accepted: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import NotFound
 from dabbawala.client.client import Client
 from dabbawala.cluster.apiserver.app import APIServer
+from dabbawala.cluster.controllers.admissionpolicy.controller import AdmissionPolicyController
 from dabbawala.cluster.controllers.clusterrole.controller import ClusterRoleController
 from dabbawala.cluster.controllers.daemonset.controller import DaemonSetController
 from dabbawala.cluster.controllers.deployment.controller import DeploymentController
@@ -112,7 +113,7 @@ async def cluster() -> AsyncIterator[Cluster]:
                 DeploymentController(), ReplicaSetController(), DaemonSetController(), JobController(),
                 EndpointSliceController(), EndpointsController(), DisruptionController(), NamespaceController(client),
                 ServiceAccountController("-- a certificate --"), ClusterRoleController(),
-                NodeLifecycleController(clock.now()),
+                AdmissionPolicyController(), NodeLifecycleController(clock.now()),
                 ClaimController("/volumes/{}".format), VolumeController(client, erase, "/volumes/{}".format),
             ),
         )  # fmt: skip

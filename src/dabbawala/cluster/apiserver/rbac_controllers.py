@@ -199,6 +199,12 @@ CONTROLLERS: Mapping[str, Sequence[Object]] = {
         *_EVENTS,
         rule(("get", "list", "watch", "delete"), "batch", "jobs"),
     ),
+    "validatingadmissionpolicy-status-controller": (
+        *_EVENTS,
+        rule(READ, "admissionregistration.k8s.io", "validatingadmissionpolicies"),
+        rule(("get", "patch", "update"), "admissionregistration.k8s.io", "validatingadmissionpolicies/status"),
+        rule(READ, "apiextensions.k8s.io", "customresourcedefinitions"),
+    ),
     "clusterrole-aggregation-controller": (
         rule(("escalate", "get", "list", "patch", "update", "watch"), "rbac.authorization.k8s.io", "clusterroles"),
     ),

@@ -1,0 +1,1 @@
+"""ValidatingAdmissionPolicy: what its status says of expressions that cannot be right."""
