@@ -168,3 +168,5 @@ def test_stateful_sets_and_replication_controllers_are_kept_and_scaled(k: Sessio
     k("create", "-f", k.file("old.json", old))
     assert squeezed(k("get", "rc", "--output=wide"))[1].endswith(f" x {WEB} app=old")
     assert {"statefulset.apps/db", "replicationcontroller/old"} <= k.names("all")
+    dumped = k("cluster-info", "dump", f"--namespaces={k.namespace}")
+    assert '"kind": "ReplicationControllerList"' in dumped

@@ -20,7 +20,7 @@ from dabbawala.cluster.store.store import Subscription
 
 log = logging.getLogger("dabbawala.apiserver.quotas")
 
-RETRY = 1.0
+RETRY_SECONDS = 1.0
 """Seconds until a status that could not be written is tried again."""
 
 
@@ -61,7 +61,7 @@ class QuotaStatus:
                     raise
                 log.warning("the status of the quotas of %s stays for now: %s", namespace, error)
                 ledger.is_moved = True
-                await self._core.clock.sleep(RETRY)
+                await self._core.clock.sleep(RETRY_SECONDS)
                 self._changed.set()
 
     async def _write(self, key: Key, wanted: Object) -> None:
