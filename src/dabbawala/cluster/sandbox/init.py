@@ -66,7 +66,8 @@ def run(start: Start) -> int:
 
 
 def _start(start: Start) -> int:
-    kernel.set_process_name("dabba-init")
+    # As the pod's status names the container: whoever looks at the machine's processes knows whose these are.
+    kernel.set_process_name("dabba-init", f"{start.pod.uid}/{start.container.name}/{start.container.attempt}")
     for path in start.cgroups:
         join_cgroup(path)
     os.umask(0o022)

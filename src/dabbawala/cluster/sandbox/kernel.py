@@ -131,14 +131,17 @@ def forbid_inspection() -> None:
     _prctl(_PR_SET_DUMPABLE, 0, "set dumpable")
 
 
-def set_process_name(name: str) -> None:
-    """Name the process everywhere, its command line included: that would show host paths inside containers."""
+def set_process_name(name: str, detail: str = "") -> None:
+    """Name the process everywhere, its command line included: that would show host paths inside containers.
+
+    `detail` stands behind the name on the command line, as far as there is room.
+    """
     _prctl(_PR_SET_NAME, name.encode()[:15], "set name")
     with open("/proc/self/stat") as file:
         fields = file.read().rsplit(")", 1)[1].split()
     start, end = int(fields[45]), int(fields[46])
     if 0 < start < end:
-        title = name.encode()[: end - start - 1]
+        title = f"{name} {detail}".strip().encode()[: end - start - 1]
         ctypes.memset(start, 0, end - start)
         ctypes.memmove(start, title, len(title))
 

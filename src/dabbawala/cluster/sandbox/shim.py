@@ -65,7 +65,7 @@ class Shim:
 
     def run(self, ready: loop.Request) -> int:
         """Build the pod's namespaces, say so to whoever asked for it, and serve until it is stopped."""
-        kernel.set_process_name("dabba-shim")
+        kernel.set_process_name("dabba-shim", self.pod.uid)
         try:
             self._enter()
             door = loop.Door(self._loop, self._around.socket_path, self._operations)

@@ -1,0 +1,55 @@
+"""The detector's numbers for Prometheus: what it saw, what it said, and above all what it missed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from dabbawala.guard.runtime.detector import Detector
+from dabbawala.guard.runtime.sinks import Sink
+
+Row = tuple[str, str, str, Mapping[str, str], float]
+_SHOWN = "dabbawala_guard_runtime_"
+
+
+def render(detector: Detector | None, sinks: Iterable[Sink], taken_in: int) -> str:
+    """The page of numbers, in the text exposition format."""
+    lines: list[str] = []
+    last = ""
+    for name, kind, text, labels, value in (*_of_sinks(sinks, taken_in), *(_of_detector(detector) if detector else ())):
+        if name != last:
+            lines += [f"# HELP {_SHOWN}{name} {text}", f"# TYPE {_SHOWN}{name} {kind}"]
+            last = name
+        shown = ",".join(f'{key}="{_escaped(said)}"' for key, said in labels.items())
+        lines.append(f"{_SHOWN}{name}{{{shown}}} {value:g}" if shown else f"{_SHOWN}{name} {value:g}")
+    return "\n".join(lines) + "\n"
+
+
+def _of_sinks(sinks: Iterable[Sink], taken_in: int) -> Iterator[Row]:
+    yield "reported_events_total", "counter", "Events of Falco's that were taken in.", {}, taken_in
+    for sink in sinks:
+        yield "dropped_alerts_total", "counter", "Alerts not delivered, by output.", {"output": sink.name}, sink.dropped
+
+
+def _of_detector(detector: Detector) -> Iterator[Row]:
+    for rule, count in sorted(detector.engine.fired.items()):
+        yield "alerts_total", "counter", "Alerts, by rule.", {"rule": rule}, count
+    for kind, count in sorted(detector.docket.events.items()):
+        yield "events_total", "counter", "Events in containers, by type.", {"type": kind}, count
+    for source, count in detector.losses().items():
+        text = "How often the kernel dropped events because they were not read in time, by source."
+        yield "lost_events_total", "counter", text, {"source": source}, count
+    for source, why in sorted(detector.absent.items()):
+        yield "source_absent", "gauge", "Sources that this machine does not give.", {"source": source, "reason": why}, 1
+    gone = "Programs of the node that ended before they could be read."
+    yield "unread_programs_total", "counter", gone, {}, detector.gone
+    foreign = "Events of pods that the API does not know."
+    yield "foreign_events_total", "counter", foreign, {}, detector.docket.foreign
+    yield "containers", "gauge", "Containers watched now.", {}, len(detector.containers)
+    unwatched = detector.files.unwatched if detector.files else 0
+    yield "unwatched_places_total", "counter", "Mounts and directories that could not be watched.", {}, unwatched
+    failed = "Networks of pods that could not be entered."
+    yield "unentered_networks_total", "counter", failed, {}, detector.networks.failed
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,171 @@
+"""Connections and listeners of pods, by socket diagnosis in each pod's own network.
+
+Live sockets are listed every few seconds, and soon after a program has started; TCP sockets that end are told by the
+kernel, so that a short connection is seen too, at its end. What is missed: UDP that comes and goes between two looks,
+packets without a socket of its kind (raw, packet), and the peer's port of a connection that was refused.
+Source: sock_diag(7), include/uapi/linux/inet_diag.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import struct
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dabbawala.guard.runtime import events
+from dabbawala.guard.runtime.events import Peer
+
+NAME = "socket diagnosis"
+_BY_FAMILY = 20
+_REQUEST_DUMP = 0x301
+_DONE, _ERROR = 3, 2
+_ESTABLISHED, _SYN_SENT, _CLOSE_WAIT, _LISTEN = 1, 2, 8, 10
+_STATES = 1 << _ESTABLISHED | 1 << _SYN_SENT | 1 << _CLOSE_WAIT | 1 << _LISTEN
+_MESSAGE = struct.Struct("=BBBB")
+_READ_BYTES = 64 * 1024
+_READS_MAX = 64
+_BUFFER_BYTES = 1024 * 1024
+SOCKETS_REMEMBERED = 4_096
+"""Of one pod: sockets already reported."""
+
+_PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A socket that was not known yet. `inode` is 0 for one that has ended."""
+
+    type: str
+    peer: Peer
+    inode: int
+
+
+@dataclass(slots=True)
+class Network:
+    """One pod's network, through two sockets made there. `losses` counts ends that the kernel could not tell."""
+
+    asking: socket.socket
+    hearing: socket.socket
+    losses: int = 0
+    listening: set[tuple[str, int]] = field(default_factory=set)
+    _known: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.hearing.setblocking(False)
+        self.hearing.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+
+    def close(self) -> None:
+        self.asking.close()
+        self.hearing.close()
+
+    def look(self) -> Iterator[Found]:
+        """All sockets there are now; those not reported before. OSError when the kernel refuses."""
+        rows = [(name, row) for name in _PROTOCOLS for row in self._rows(name)]
+        listening = {(name, row.peer.local_port) for name, row in rows if row.listens}
+        fresh = [(name, row) for name, row in rows if self._is_new(row.cookie)]
+        self.listening = listening
+        for name, row in fresh:
+            if row.listens:
+                here = Peer(name, row.peer.local, row.peer.local_port)
+                yield Found(events.LISTEN, here, row.inode)
+            elif row.peer.remote_port and (name, row.peer.local_port) not in listening:
+                yield Found(events.CONNECT, row.peer, row.inode)
+
+    def hear(self) -> Iterator[Found]:
+        """TCP sockets that have ended, unless they were reported while they lived."""
+        for _ in range(_READS_MAX):
+            try:
+                data = self.hearing.recv(_READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self.losses += 1
+                continue
+            row = _row("tcp", data, 16)
+            peer = row.peer
+            if _is_nowhere(peer.remote) or ("tcp", peer.local_port) in self.listening or not self._is_new(row.cookie):
+                continue
+            yield Found(events.CONNECT, peer, 0)
+
+    def _is_new(self, cookie: bytes) -> bool:
+        if cookie in self._known:
+            return False
+        self._known[cookie] = None
+        if len(self._known) > SOCKETS_REMEMBERED:
+            self._known.popitem(last=False)
+        return True
+
+    def _rows(self, protocol: str) -> Iterator[_Row]:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            states = _STATES if protocol == "tcp" else 1 << _ESTABLISHED
+            body = struct.pack("=BBBBI48x", family, _PROTOCOLS[protocol], 0, 0, states)
+            self.asking.send(struct.pack("=IHHII", 16 + len(body), _BY_FAMILY, _REQUEST_DUMP, 1, 0) + body)
+            yield from self._answers(protocol)
+
+    def _answers(self, protocol: str) -> Iterator[_Row]:
+        while True:
+            data, at = self.asking.recv(_READ_BYTES), 0
+            while at + 16 <= len(data):
+                length, kind = struct.unpack_from("=IH", data, at)
+                if kind == _ERROR:
+                    (code,) = struct.unpack_from("=i", data, at + 16)
+                    raise OSError(-code, f"{NAME}: {os.strerror(-code)}")
+                if kind == _DONE:
+                    return
+                yield _row(protocol, data, at + 16)
+                at += (length + 3) & ~3
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    peer: Peer
+    listens: bool
+    cookie: bytes
+    inode: int
+
+
+def _row(protocol: str, data: bytes, at: int) -> _Row:
+    """struct inet_diag_msg."""
+    family, state, _, _ = _MESSAGE.unpack_from(data, at)
+    local_port, remote_port = struct.unpack_from(">HH", data, at + 4)
+    size = 4 if family == socket.AF_INET else 16
+    local, remote = _address(data[at + 8 : at + 8 + size]), _address(data[at + 24 : at + 24 + size])
+    (inode,) = struct.unpack_from("=I", data, at + 68)
+    listens = state == _LISTEN
+    return _Row(Peer(protocol, local, local_port, remote, remote_port), listens, data[at + 44 : at + 52], inode)
+
+
+def _address(packed: bytes) -> str:
+    found = ipaddress.ip_address(packed)
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
+
+
+def _is_nowhere(address: str) -> bool:
+    return address in ("0.0.0.0", "::", "")
+
+
+def holders(inodes: set[int], pids: list[int]) -> dict[int, int]:
+    """Which process has each socket open, among these."""
+    wanted = {f"socket:[{inode}]": inode for inode in inodes}
+    found: dict[int, int] = {}
+    for pid in pids:
+        try:
+            numbers = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            continue
+        for number in numbers:
+            try:
+                inode = wanted.get(os.readlink(f"/proc/{pid}/fd/{number}"))
+            except OSError:
+                continue
+            if inode is not None:
+                found.setdefault(inode, pid)
+    return found
