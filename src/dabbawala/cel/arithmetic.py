@@ -128,7 +128,7 @@ def negate(value: Any) -> Any:
 
 
 def compare(left: Any, right: Any) -> int:
-    """-1, 0 or 1; 2 when a NaN has no order. Raises EvaluationError for what is not comparable."""
+    """-1, 0 or 1. Raises EvaluationError for what has no order."""
     kind = type(left)
     if kind is type(right):
         if kind is not str and kind is not int and kind not in (float, bool, bytes, Uint):
@@ -137,7 +137,13 @@ def compare(left: Any, right: Any) -> int:
             left, right = left.cel_order, right.cel_order
     elif not (is_number(left) and is_number(right)):
         raise no_overload()
-    return -1 if left < right else 1 if left > right else 0 if left == right else 2
+    if left < right:
+        return -1
+    if left > right:
+        return 1
+    if left != right:
+        raise EvaluationError("NaN values cannot be ordered")
+    return 0
 
 
 def less(left: Any, right: Any) -> bool:
@@ -145,7 +151,7 @@ def less(left: Any, right: Any) -> bool:
 
 
 def less_equals(left: Any, right: Any) -> bool:
-    return compare(left, right) in (-1, 0)
+    return compare(left, right) <= 0
 
 
 def greater(left: Any, right: Any) -> bool:
@@ -153,4 +159,4 @@ def greater(left: Any, right: Any) -> bool:
 
 
 def greater_equals(left: Any, right: Any) -> bool:
-    return compare(left, right) in (0, 1)
+    return compare(left, right) >= 0

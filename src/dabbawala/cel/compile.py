@@ -74,7 +74,7 @@ def _select(writer: Writer, node: Select) -> str:
     writer.cost(2)
     if compile_calls.is_optional(writer, node.operand):
         return compile_calls.present(writer, node) if node.test else compile_calls.boxed(writer, node)
-    operand = writer.expression(node.operand)
+    operand = writer.operand(node.operand)
     if node.test:
         # Only maps have `get`, so nothing else can seem to have the field.
         return f"({operand}.get({node.field!r}, M) is not M)"

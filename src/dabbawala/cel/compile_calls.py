@@ -164,9 +164,9 @@ def _index(writer: Writer, node: Call) -> str:
     operand, key = node.arguments
     writer.cost(2)
     kind = head(writer.type_of(operand))
-    if kind == "optional_type":
+    if is_optional(writer, operand):
         return boxed(writer, node)
-    text = writer.expression(operand)
+    text = writer.operand(operand)
     if isinstance(key, Const) and isinstance(key.value, str):
         return f"{text}[{key.value!r}]"
     if isinstance(key, Const) and type(key.value) is int and key.value >= 0 and kind == "list":
@@ -191,7 +191,7 @@ def _affix(writer: Writer, node: Call) -> str | None:
     text, part = node.arguments
     if writer.type_of(part) != "string":
         return None
-    first = writer.keep(writer.expression(text))
+    first = writer.keep(writer.operand(text))
     writer.cost(1)
     writer.count(f"len({first})")
     return f"{first}.{node.function.lower()}({writer.expression(part)})"
@@ -212,7 +212,8 @@ def _contains(writer: Writer, node: Call) -> str | None:
 
 
 def is_optional(writer: Writer, node: Node) -> bool:
-    return head(writer.type_of(node)) == "optional_type"
+    # For the checker `object[?'x']` is dyn, because a dyn may be several things; it is an optional all the same.
+    return head(writer.type_of(node)) == "optional_type" or (isinstance(node, Call) and node.function in _PARTS)
 
 
 def _raw(writer: Writer, node: Node) -> str:
@@ -245,7 +246,7 @@ def _part_of(writer: Writer, operand: Node, key: str) -> str:
     writer.cost(4)
     if not is_optional(writer, operand):
         # Only maps have `get`.
-        return writer.keep(f"{writer.expression(operand)}.get({key}, M)")
+        return writer.keep(f"{writer.operand(operand)}.get({key}, M)")
     holder = _raw(writer, operand)
     if holder == "M":
         return "M"

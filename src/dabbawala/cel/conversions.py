@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.values import INT_MAX, INT_MIN, UINT_MAX, Uint, is_map, signature, type_of
 
 _WHOLE = re.compile(r"[+-]?[0-9]+")
+_UNSIGNED = re.compile(r"[0-9]+")
+_DIGITS_MAX, _SHOWN = 100, 128  # characters
 _FRACTION = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -27,12 +30,18 @@ def to_int(value: Any) -> int:
             raise EvaluationError("integer overflow")
         return int(value)
     if kind is str:
-        if _WHOLE.fullmatch(value) and INT_MIN <= int(value[:25]) <= INT_MAX and len(value) <= 25:
-            return int(value)
-        raise EvaluationError(f'strconv.ParseInt: parsing "{value}": invalid syntax')
+        return _parsed("ParseInt", _WHOLE, value, INT_MIN, INT_MAX)
     if hasattr(value, "cel_int"):
         return int(value.cel_int())
     raise signature("int", value)
+
+
+def _parsed(function: str, form: re.Pattern[str], text: str, least: int, most: int) -> int:
+    if not form.fullmatch(text):
+        raise EvaluationError(f'strconv.{function}: parsing "{text[:_SHOWN]}": invalid syntax')
+    if len(text) > _DIGITS_MAX or not least <= int(text) <= most:
+        raise EvaluationError(f'strconv.{function}: parsing "{text[:_SHOWN]}": value out of range')
+    return int(text)
 
 
 def to_uint(value: Any) -> Uint:
@@ -48,9 +57,7 @@ def to_uint(value: Any) -> Uint:
             raise EvaluationError("unsigned integer overflow")
         return Uint(value)
     if kind is str:
-        if value.isascii() and value.isdigit() and len(value) <= 25 and int(value) <= UINT_MAX:
-            return Uint(value)
-        raise EvaluationError(f'strconv.ParseUint: parsing "{value}": invalid syntax')
+        return Uint(_parsed("ParseUint", _UNSIGNED, value, 0, UINT_MAX))
     raise signature("uint", value)
 
 
@@ -86,14 +93,18 @@ def to_string(value: Any) -> str:
 
 
 def text_of_double(value: float) -> str:
-    """As Go's `%g` with the shortest digits: an exponent below 1e-4 and from 1e21."""
+    """As Go's `%g` with the fewest digits: with an exponent below 1e-4 and from 1e6."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-    text = repr(value)
-    mantissa, _, exponent = text.partition("e")
-    if not exponent and abs(value) < 1e21:
-        return mantissa.removesuffix(".0")
-    return text
+    sign, digits, exponent = Decimal(repr(value)).as_tuple()
+    shown = "".join(map(str, digits)).rstrip("0") or "0"
+    power = len(digits) + int(exponent) - 1  # of the first digit
+    if value == 0:
+        return "-0" if sign else "0"
+    if -4 <= power < 6:
+        return f"{value:.{max(0, len(shown) - 1 - power)}f}"
+    fraction = f".{shown[1:]}" if len(shown) > 1 else ""
+    return f"{'-' if sign else ''}{shown[0]}{fraction}e{'-' if power < 0 else '+'}{abs(power):02d}"
 
 
 def to_bytes(value: Any) -> bytes:

@@ -43,6 +43,14 @@ def has_value(holder: Any) -> bool:
     raise EvaluationError("no such overload")
 
 
+def or_other(holder: Any, other: Any) -> Any:
+    return holder if has_value(holder) else other
+
+
+def or_value(holder: Any, other: Any) -> Any:
+    return holder.value if has_value(holder) else other
+
+
 def of_non_zero(value: Any) -> Optional:
     empty = value is None or (type(value) in (str, bytes, list, bool, int, float, values.Uint) and not value)
     return NOTHING if empty or (values.is_map(value) and not len(value)) else Optional(value)
@@ -70,6 +78,8 @@ OPTIONALS: dict[str, Callable[..., Any]] = {
     "optional.ofNonZeroValue": of_non_zero,
     "value": optional_value,
     "hasValue": has_value,
+    "or": or_other,
+    "orValue": or_value,
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **OPERATORS,

@@ -117,6 +117,16 @@ class Program:
             return self.interpret(variables, budget=budget)
         return value
 
+    def bound(self, variables: Mapping[str, Any]) -> int | None:
+        """At least what an evaluation costs; None when only the interpreter can evaluate it."""
+        if self._run is None:
+            return None
+        try:
+            value = self._run(variables)
+        except _SURPRISES:
+            return None
+        return self._bound or int(value[1])
+
     def interpret(self, variables: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
         """The value by the exact evaluator. Raises as `evaluate`."""
         limit = cost.PER_EXPRESSION if budget is None else min(cost.PER_EXPRESSION, budget.limit - budget.used)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dabbawala.cel.tree import Checked, Node
+from dabbawala.cel.tree import Checked, Const, Node
 
 LOCAL = "n"  # the name of the counted part of the bound
 
@@ -44,6 +44,15 @@ class Writer:
 
     def expression(self, node: Node) -> str:
         return self._forms[type(node)](self, node)
+
+    def operand(self, node: Node) -> str:
+        """The node as what something is read from. Python warns of an attempt to read from a literal."""
+        text = self.expression(node)
+        if isinstance(node, Const):
+            name = self.name()
+            self.line(f"{name} = {text}")
+            return name
+        return text
 
     def truth(self, node: Node) -> str:
         """The node as a condition; whatever is no bool raises."""
