@@ -8,11 +8,15 @@ from functools import cache
 
 import pytest
 
+from dabbawala.api import core_v1, kinds
+from dabbawala.api.kind import schema_of
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard import checks
+from dabbawala.policy import type_checking
 from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.matching import UPDATE
 from dabbawala.policy.scope import Surroundings
+from dabbawala.policy.type_checking import Typed
 from tests.guard import cases
 from tests.guard.test_policies import NATIVE, forms
 
@@ -21,6 +25,7 @@ WITH_PARAMETERS = [name for name in OURS if "paramKind" in checks.shipped()[name
 PREAMBLE = ("path", "pod", "containers")
 READ = "params == null ? {} : params.?data.orValue({})"
 """The one place where parameters are read, so that a form without parameters is made by putting `{}` there."""
+PARAMETERS = schema_of(core_v1.CONFIG_MAP)
 LIMIT = 1_000_000
 """Of one expression, in CEL's units."""
 
@@ -50,6 +55,17 @@ def pod(container: Object | None = None, labels: dict[str, str] | None = None, *
 def test_the_preamble_is_the_same_text_in_every_policy_that_has_it() -> None:
     texts = {tuple(found[part] for part in PREAMBLE) for name in OURS if "pod" in (found := variables(name))}
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_server_has_nothing_to_warn_of_when_it_checks_types(name: str) -> None:
+    document = checks.shipped()[name].document
+    found = [kind for named in type_checking.resources(document) if (kind := kinds.by_resource(*named))]
+    typed = [
+        Typed(kind.group, kind.version, kind.kind, schema) for kind in found if (schema := schema_of(kind)) is not None
+    ]
+    assert len(typed) == len(found) > 0
+    assert type_checking.warnings(document, typed, PARAMETERS) == []
 
 
 @pytest.mark.parametrize("name", WITH_PARAMETERS)
