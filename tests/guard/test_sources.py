@@ -15,7 +15,6 @@ from dabbawala.guard import charts, documents, kustomize, rendering, sources
 from dabbawala.guard.charts import Values
 from dabbawala.guard.documents import Document
 from dabbawala.guard.findings import Problem
-from tests import kubectl
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: NAME}\nspec:\n  containers: [{name: web, image: a}]\n"
 WEB = """\
@@ -42,11 +41,6 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings}
 """
-
-
-@pytest.fixture(scope="session")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return kubectl.unpack(tmp_path_factory.mktemp("tools"))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ _NOT_FINITE = (".nan", ".NaN", ".NAN", *(sign + word for sign in ("", "+", "-") 
 _WORDS: dict[str, Any] = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False), **dict.fromkeys(_NULL)}
 _HINTS = frozenset("yYnNtTfFoO~+-.0123456789")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_POINT_FIRST = re.compile(r"\.[0-9]+(_[0-9]+)*([eE][-+]?[0-9]+)?\Z")
 _INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))\Z")
 _BASES = (16, 2, 8, 10)
 _DIGITS_MAX = 80
@@ -43,7 +44,9 @@ def resolve(text: str) -> Any:
 
 
 def _number(text: str) -> Any:
-    plain = text.replace("_", "") if text[0] != "." else text
+    if text[0] == "." and not _POINT_FIRST.match(text):
+        return text
+    plain = text.replace("_", "")
     found = _INTEGER.match(plain)
     if found is not None and len(plain) <= _DIGITS_MAX:
         value = _integer(found)
@@ -70,7 +73,8 @@ def tagged(text: str, tag: str) -> Any:
     name = tag.removeprefix(_STANDARD)
     if name == "binary":
         try:
-            return base64.b64decode(text, validate=False).decode("utf-8", "replace")
+            joined = text.replace("\n", "").replace("\r", "")
+            return base64.b64decode(joined, validate=True).decode("utf-8", "replace")
         except (binascii.Error, ValueError) as wrong:
             raise ValueError("!!binary value contains invalid base64 data") from wrong
     wanted = _TYPES.get(name) if name != tag else None
@@ -92,6 +96,6 @@ def key(value: Any) -> str:
         case int():
             return str(value)
         case float():
-            return f"{value:g}"
+            return str(value)
         case _:
             raise ValueError("a key must be a word: null and collections cannot be the name of a field")
