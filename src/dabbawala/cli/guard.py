@@ -5,12 +5,16 @@ Exit status: 0 nothing failed, 1 something did, 2 something could not be read.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
+from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.cli.command import CouldNotTell
 from dabbawala.guard import checks
 from dabbawala.guard.checks import SEVERITIES, Check
@@ -19,6 +23,7 @@ from dabbawala.guard.findings import Report
 YES, NO, UNKNOWN = 0, 1, 2
 TERMINAL = "terminal"
 FORMATS = (TERMINAL, "json", "sarif", "junit", "html", "policy-report", "metrics")
+PATH = click.Path(path_type=Path)
 
 
 @click.group()
@@ -29,83 +34,111 @@ def guard() -> None:
     """
 
 
-def selecting(command: Callable[..., object]) -> Callable[..., object]:
-    """The options that say which checks are asked."""
-    options = (
-        click.option("-c", "--check", "only", multiple=True, metavar="ID", help="Only this check; may be repeated."),
-        click.option("--skip", multiple=True, metavar="ID", help="Not this check; may be repeated."),
-        click.option(
-            "--fail-on", type=click.Choice(SEVERITIES), default="low", show_default=True,
-            help="The least severity that makes the exit status 1.",
-        ),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which checks a command asks, what is excepted, and from which severity on a failure counts."""
+
+    only: tuple[str, ...]
+    skip: tuple[str, ...]
+    exceptions: tuple[Path, ...]
+    fail_on: str
+
+    def checks(self) -> list[Check]:
+        """Raises CouldNotTell for an id that no check has."""
+        known = checks.shipped()
+        for name in (*self.only, *self.skip):
+            if name not in known:
+                raise CouldNotTell(f"there is no check {name!r}; `dabba guard checks` lists them")
+        return [found for name, found in known.items() if self._asks(name)]
+
+    def _asks(self, name: str) -> bool:
+        return name not in self.skip and (not self.only or name in self.only)
+
+    def status(self, report: Report) -> int:
+        if report.problems:
+            return UNKNOWN
+        counted = SEVERITIES[: SEVERITIES.index(self.fail_on) + 1]
+        return NO if any(finding.check.severity in counted for finding in report.failures) else YES
 
 
-@guard.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
-@selecting
-@click.option("-e", "--exceptions", "excepted", multiple=True, type=click.Path(exists=True, path_type=Path),
-              help="Files of PolicyExceptions; may be repeated.")  # fmt: skip
-@click.option("-o", "--output", type=click.Choice(FORMATS), default=TERMINAL, show_default=True, help="The form.")
-@click.option("-f", "--file", "target", type=click.Path(path_type=Path), help="Write there instead of to the terminal.")
-def scan(
-    paths: Sequence[Path],
-    only: Sequence[str],
-    skip: Sequence[str],
-    fail_on: str,
-    excepted: Sequence[Path],
-    output: str,
-    target: Path | None,
-) -> None:
-    """Scan manifests: files, folders, Helm charts, Kustomize folders, or - for the standard input."""
-    from dabbawala.guard import scanning
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """In which form a report is shown, and where. Without a file it goes to the standard output."""
 
-    chosen = chosen_checks(only, skip)
-    report = scanning.of_paths([str(path) for path in paths], chosen, excepted, now=datetime.now(UTC))
-    show(report, output, target)
-    raise click.exceptions.Exit(status(report, fail_on))
+    form: str
+    file: Path | None
 
+    def write(self, report: Report) -> None:
+        if self.form == TERMINAL:
+            self._print(report)
+            return
+        with click.open_file(str(self.file or "-"), "wb") as stream:
+            stream.write(rendered(report, self.form))
 
-def chosen_checks(only: Sequence[str], skip: Sequence[str]) -> list[Check]:
-    """The shipped checks that the options leave. Raises CouldNotTell for an id that no check has."""
-    known = checks.shipped()
-    for name in (*only, *skip):
-        if name not in known:
-            raise CouldNotTell(f"there is no check {name!r}; `dabba guard checks` lists them")
-    return [check for name, check in known.items() if (not only or name in only) and name not in skip]
-
-
-def show(report: Report, output: str, target: Path | None) -> None:
-    """Write the report. Only the form that is asked for is imported."""
-    if output == TERMINAL:
+    def _print(self, report: Report) -> None:
         from rich.console import Console
 
         from dabbawala.guard.outputs import as_terminal
 
-        with click.open_file(str(target or "-"), "w") as text:
-            Console(file=text).print(as_terminal.render(report))
-        return
-    with click.open_file(str(target or "-"), "wb") as binary:
-        binary.write(rendered(report, output))
+        with click.open_file(str(self.file or "-"), "w") as stream:
+            Console(file=stream).print(as_terminal.render(report))
 
 
-def rendered(report: Report, output: str) -> bytes:
-    """The bytes of any form but the terminal's."""
-    import importlib
-
-    module = importlib.import_module(f"dabbawala.guard.outputs.as_{output.replace('-', '_')}")
+def rendered(report: Report, form: str) -> bytes:
+    """The bytes of any form but the terminal's. Only the one that is asked for is imported."""
+    module = importlib.import_module(f"dabbawala.guard.outputs.as_{form.replace('-', '_')}")
     data: bytes = module.render(report)
     return data
 
 
-def status(report: Report, fail_on: str) -> int:
-    if report.problems:
-        return UNKNOWN
-    counted = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
-    return NO if any(finding.check.severity in counted for finding in report.failures) else YES
+def asking(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a command that asks checks; it gets them as `asked`."""
+
+    @click.option("-c", "--check", "only", multiple=True, metavar="ID", help="Only this check; may be repeated.")
+    @click.option("--skip", multiple=True, metavar="ID", help="Not this check; may be repeated.")
+    @click.option(
+        "-e", "--exceptions", multiple=True, type=PATH, help="PolicyExceptions: a file or folder; may be repeated."
+    )
+    @click.option("--fail-on", type=click.Choice(SEVERITIES), default="low", show_default=True,
+                  help="The least severity that makes the exit status 1.")  # fmt: skip
+    @wraps(command)
+    def taken(
+        *args: Any,
+        only: tuple[str, ...],
+        skip: tuple[str, ...],
+        exceptions: tuple[Path, ...],
+        fail_on: str,
+        **rest: Any,
+    ) -> Any:
+        return command(*args, asked=Asked(only, skip, exceptions, fail_on), **rest)
+
+    return taken
+
+
+def showing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a command that shows a report; it gets them as `shown`."""
+
+    @click.option("-o", "--output", "form", type=click.Choice(FORMATS), default=TERMINAL, show_default=True,
+                  help="The form of the report.")  # fmt: skip
+    @click.option("-f", "--file", type=PATH, help="Write the report there instead of to the standard output.")
+    @wraps(command)
+    def taken(*args: Any, form: str, file: Path | None, **rest: Any) -> Any:
+        return command(*args, shown=Shown(form, file), **rest)
+
+    return taken
+
+
+@guard.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@asking
+@showing
+def scan(paths: Sequence[str], asked: Asked, shown: Shown) -> None:
+    """Scan manifests: files, folders, Helm charts, Kustomize folders, or - for the standard input."""
+    from dabbawala.guard import scanning
+
+    report = scanning.of_paths(paths, asked.checks(), asked.exceptions, now=SystemClock().now())
+    shown.write(report)
+    raise click.exceptions.Exit(asked.status(report))
 
 
 @guard.command("checks")
