@@ -93,6 +93,7 @@ class _Writer:
         return str(self.pick(*leaves[kind]))
 
 
+# ruff: noqa: E501
 _FORMS = {
     "bool": (
         "({bool} && {bool})", "({bool} || {bool})", "!{bool}", "({bool} ? {bool} : {bool})", "({dyn} == {dyn})",

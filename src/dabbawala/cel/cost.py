@@ -186,11 +186,11 @@ def rule(node: Call) -> int | str:
     return found if found is not None else _BY_OVERLOAD.get(overload, 1)
 
 
-def of_call(node: Call, arguments: Arguments, result: Any, *, folding: bool = True) -> int:
-    """What this call of these arguments costs."""
+def applied(node: Call, *, folding: bool = True) -> int | Rule:
+    """The rule for a call; the same for all its evaluations."""
     if folding and is_constant(node):
         return 0
     found = rule(node)
     if found == 0 and not folding:
         found = _BY_OVERLOAD.get(node.overloads[0], 0) if node.overloads else 0
-    return found if isinstance(found, int) else RULES[found](arguments, result)
+    return found if isinstance(found, int) else RULES[found]

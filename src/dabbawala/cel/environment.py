@@ -20,11 +20,13 @@ from dabbawala.cel.errors import CompileError
 from dabbawala.cel.messages import Types
 from dabbawala.cel.program import Library, Program, place
 from dabbawala.cel.tree import UnsupportedNode, read
-from dabbawala.cel.types import signature
+from dabbawala.cel.types import declaration, is_plain, signature
 from dabbawala.cel.validate import first_fault
 
 _PLACE = re.compile(r"ERROR: [^\n]*?:(-?\d+):(-?\d+): (.*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([\w.]+)'")
+_TOO_DEEP = re.compile(r"max recursion depth|recursion limit exceeded")
+_DEPTH_MAX = 32  # levels; the front end's own, where cel-go has 250
 _WORD = re.compile(r"\w+")
 _ENVIRONMENTS = 256  # front ends that are kept
 
@@ -106,16 +108,19 @@ def _front_end(
 ) -> Any:
     from cel_expr_python import cel  # its shared library is loaded only by those who compile
 
-    declared = {name: cel.Type(signature(type)) for name, type in variables}
+    declared = {name: cel.Type(signature(type)) for name, type in variables if is_plain(type)}
+    odd = tuple((name, type) for name, type in variables if not is_plain(type))
     pool = {} if types is None else {"descriptor_pool": types.pool}
-    return cel.NewEnv(config=_configuration(version, functions), variables=declared, **pool)
+    return cel.NewEnv(config=_configuration(version, functions, odd), variables=declared, **pool)
 
 
-@lru_cache(maxsize=16)
-def _configuration(version: str, functions: tuple[_Signature, ...]) -> Any:
+@lru_cache(maxsize=_ENVIRONMENTS)
+def _configuration(version: str, functions: tuple[_Signature, ...], odd: tuple[tuple[str, str], ...]) -> Any:
     from cel_expr_python import cel
 
-    return cel.NewEnvConfigFromYaml(orjson.dumps(declarations.configuration(version, functions)).decode())
+    configuration = declarations.configuration(version, functions)
+    configuration["variables"] = [{"name": name, **declaration(type)} for name, type in odd]
+    return cel.NewEnvConfigFromYaml(orjson.dumps(configuration).decode())
 
 
 @lru_cache(maxsize=64)
@@ -129,6 +134,8 @@ def _library(functions: tuple[Function, ...]) -> Library:
 
 def _refused(message: str, source: str, version: str) -> CompileError:
     found = _PLACE.findall(message)
+    if _TOO_DEEP.search(message):
+        return CompileError(f"nested deeper than {_DEPTH_MAX} levels; give parts of it to variables", 1, 1, source)
     if not found:
         return CompileError(message, 1, 1, source)
     line, column, text = min(found, key=lambda one: "undeclared" not in one[2])

@@ -34,6 +34,7 @@ class Evaluation:
     folding: bool = True
     cost: int = 0
     failed_at: int = 0  # the id of the node whose error came first
+    rules: dict[int, int | cost.Rule] = field(default_factory=dict)  # of calls by identity; may be shared
     locals: dict[str, Any] = field(default_factory=dict)
 
     def run(self, root: Node) -> Any:
@@ -201,9 +202,7 @@ def _call(run: Evaluation, node: Call) -> Any:
     arguments = [attempt(run, argument) for argument in node.arguments]
     for argument in arguments:
         if isinstance(argument, EvaluationError):
-            if len(arguments) < 3:
-                run.charge(_cost(run, node, [0 if isinstance(a, EvaluationError) else a for a in arguments], 0))
-            raise argument
+            return _failed_call(run, node, arguments)
     function = run.functions.get(node.overloads[0]) if len(node.overloads) == 1 else None
     try:
         result = (function or run.functions[node.function])(*arguments)
@@ -216,8 +215,18 @@ def _call(run: Evaluation, node: Call) -> Any:
     return result
 
 
+def _failed_call(run: Evaluation, node: Call, arguments: list[Any]) -> Any:
+    """A call with an argument that failed. cel-go charges it when it has looked at all of them: up to two."""
+    if len(arguments) < 3:
+        run.charge(_cost(run, node, [0 if isinstance(one, EvaluationError) else one for one in arguments], 0))
+    raise next(one for one in arguments if isinstance(one, EvaluationError))
+
+
 def _cost(run: Evaluation, node: Call, arguments: list[Any], result: Any) -> int:
-    return cost.of_call(node, arguments, result, folding=run.folding)
+    rule = run.rules.get(id(node))
+    if rule is None:
+        rule = run.rules[id(node)] = cost.applied(node, folding=run.folding)
+    return rule if isinstance(rule, int) else rule(arguments, result)
 
 
 def _logic(run: Evaluation, node: Call) -> Any:

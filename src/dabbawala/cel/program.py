@@ -75,6 +75,7 @@ class Program:
         self.source, self.result_type = source, result_type
         self._serialized, self._compiled, self._library = checked, code, library
         self._bound = code.bound if code else 0
+        self._rules: dict[int, int | cost.Rule] = {}
         self._run: Callable[[Mapping[str, Any]], Any] | None = None
         if code is not None:
             self._run = FunctionType(code.code, library.names)
@@ -130,7 +131,7 @@ class Program:
     def interpret(self, variables: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
         """The value by the exact evaluator. Raises as `evaluate`."""
         limit = cost.PER_EXPRESSION if budget is None else min(cost.PER_EXPRESSION, budget.limit - budget.used)
-        evaluation = Evaluation(variables, self._library.functions, limit)
+        evaluation = Evaluation(variables, self._library.functions, limit, rules=self._rules)
         try:
             return evaluation.run(self._checked.root)
         except EvaluationError as error:

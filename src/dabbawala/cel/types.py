@@ -30,7 +30,6 @@ _DYN, _NULL, _PRIM, _WRAPPER, _WELL, _LIST, _MAP, _MESSAGE, _PARAM, _TYPE, _ABST
 _NAMES = {
     "timestamp": "google.protobuf.Timestamp",
     "duration": "google.protobuf.Duration",
-    "null": "null_type",
     "quantity": "kubernetes.Quantity",
     "authorizer": "kubernetes.authorization.Authorizer",
     "path_check": "kubernetes.authorization.PathCheck",
@@ -84,6 +83,11 @@ def from_wire(data: bytes) -> str:
     if number in (_MESSAGE, _PARAM):
         return str(value, "utf-8") if number == _MESSAGE else "dyn"
     return {_NULL: "null", _TYPE: "type"}.get(number, "dyn")
+
+
+def is_plain(text: str) -> bool:
+    """Whether the front end reads the type from a text; others it takes only in its configuration."""
+    return not any(odd in text for odd in ("optional_type", "null", "type"))
 
 
 def signature(text: str) -> str:
