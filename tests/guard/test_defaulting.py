@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dabbawala.guard import documents
+from dabbawala.guard import defaulting, documents
 from dabbawala.guard.defaulting import Preparation, Prepared
 from dabbawala.guard.documents import Document
 
@@ -169,6 +169,33 @@ def test_a_rollout_gets_what_its_definition_defaults_and_no_more() -> None:
     text = DEPLOYMENT.replace("apps/v1", "argoproj.io/v1alpha1").replace("Deployment", "Rollout")
     found = stored(text)
     assert "restartPolicy" not in found["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "said"),
+    [
+        (("{matchLabels: {app: web}}", "{matchLabels: {app: api}}"), 7, "selector"),
+        (("image: registry.example.com/web", "imagePullPolicy: Never"), 10, "image"),
+        (("{name: web}", "{name: Web_1}"), 3, "metadata.name"),
+        (("{name: web}", "{generateName: web-}"), 0, ""),
+        (("image: registry.example.com/web", "image: 5"), 0, ""),
+    ],
+)
+def test_what_the_server_refuses_to_create_is_known_before(change: tuple[str, str], line: int, said: str) -> None:
+    given = document(DEPLOYMENT.replace(*change, 1))
+    found = defaulting.refusals(given, Preparation().prepare(given))
+    assert [item.place.line for item in found] == ([line] if line else [])
+    assert all(said in item.message for item in found)
+
+
+def test_a_job_is_not_refused_for_what_the_server_fills_in() -> None:
+    given = document(
+        DEPLOYMENT.replace("apps/v1", "batch/v1")
+        .replace("Deployment", "Job")
+        .replace("  selector: {matchLabels: {app: web}}\n", "")
+        .replace("    spec:\n", "    spec:\n      restartPolicy: Never\n")
+    )
+    assert defaulting.refusals(given, Preparation().prepare(given)) == []
 
 
 def test_values_that_the_server_writes_differently_are_written_so() -> None:

@@ -18,11 +18,13 @@ from dabbawala.api.kind import Kind, schema_of
 from dabbawala.apimachinery import schema, structural, structural_values
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.schema import Schema
+from dabbawala.apimachinery.status import FieldError
 from dabbawala.guard.documents import Document
 from dabbawala.guard.findings import Problem
 from dabbawala.guard.resources import Resource, Resources, lifecycles, split
 
 DEFAULT_NAMESPACE = "default"
+_SOME_UID = "00000000-0000-0000-0000-000000000000"  # a selector of Jobs is made of it
 PROBLEMS_MAX = 20
 """Problems of each sort that are reported of one object."""
 
@@ -125,6 +127,28 @@ class Preparation:
                 raise
             return False
         return True
+
+
+def refusals(document: Document, prepared: Prepared) -> list[Problem]:
+    """Why the API server would not create an object that it can decode: fields that are required, values that are out
+    of their range. Of kinds that are declared only."""
+    if prepared.object is None or any(problem.code == "wrong-type" for problem in prepared.problems):
+        return []
+    kind = kinds.of(prepared.object["apiVersion"], prepared.object["kind"])
+    if kind is None:
+        return []
+    obj: Object = orjson.loads(orjson.dumps(prepared.object))
+    metadata = obj["metadata"]
+    metadata["uid"] = metadata.get("uid") or _SOME_UID
+    if metadata.get("generateName"):
+        metadata["name"] = metadata.get("name") or f"{metadata['generateName']}xxxxx"
+    kind.prepare(obj, None)
+    return [_refused(error, document) for error in kind.validate(obj, None)[:PROBLEMS_MAX]]
+
+
+def _refused(error: FieldError, document: Document) -> Problem:
+    message = f"the API server refuses it: {error.field}: {error.message}"
+    return _problem(document, error.field, "refused", message, "Correct the field; nothing is created until then.")
 
 
 def served(obj: Object) -> Kind | None:
