@@ -119,9 +119,11 @@ class CompiledPolicy:
                 if validation.program.evaluate(scope, budget=budget) is not True:
                     wrong.append((index, None))
             except EvaluationError as error:
-                if budget.left < 0:
-                    return self._undecided(_OUT_OF_BUDGET)
                 wrong.append((index, error))
+                if scope.overdrawn():
+                    break
+        if scope.owed > budget.left and scope.overdrawn():
+            return self._undecided(_OUT_OF_BUDGET)
         if not wrong and not self.annotations:
             return self._passed
         return self._judged(request, around._replace(authorizer=None), wrong, budget)
@@ -138,8 +140,9 @@ class CompiledPolicy:
         for validation in self.validations:
             with suppress(EvaluationError):
                 validation.program.evaluate(scope, budget=budget)
-            if budget.left < 0:
+            if scope.overdrawn():
                 break
+        scope.settle()
         return budget.used
 
     def _undecided(self, message: str) -> Verdict:
@@ -184,7 +187,7 @@ class CompiledPolicy:
             else:
                 message = _message(validation, scope)
                 outcomes[index] = Outcome(index, "fail", message, validation.reason, denies=True)
-            if budget.left < 0:
+            if scope.overdrawn():
                 message = f"failed messageExpression: {_OUT_OF_BUDGET}"
                 return Verdict(
                     tuple(Outcome(place, "error", message, denies=self.fails_closed) for place in range(len(outcomes)))
@@ -202,7 +205,7 @@ class CompiledPolicy:
             try:
                 value = item.program.evaluate(scope, budget=budget)
             except EvaluationError as error:
-                if budget.left < 0:
+                if scope.overdrawn():
                     return None
                 if self.fails_closed:
                     found.append(AuditValue(item.key, error=_explained(item.source, error)))
@@ -210,7 +213,7 @@ class CompiledPolicy:
             text = value.strip() if isinstance(value, str) else ""
             if text:
                 found.append(AuditValue(item.key, text))
-        return tuple(found)
+        return None if scope.overdrawn() else tuple(found)
 
 
 def _explained(source: str, error: EvaluationError) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from dabbawala.policy.matching import Matcher, Request, kind_of
+from dabbawala.policy.matching import Matcher, Request
 
 T = TypeVar("T")
 _REMEMBERED = 4096
@@ -27,7 +27,7 @@ class Index(Generic[T]):
 
     def about(self, request: Request) -> tuple[T, ...]:
         """Those of which some rule covers this kind of request; its name, labels and namespace are still to be seen."""
-        key = kind_of(request)
+        key = request.about
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= _REMEMBERED:

@@ -67,6 +67,15 @@ class Request:
     written: tuple[str, str, str] | None = None
     original: Request | None = None
     memo: dict[Any, Any] = field(default_factory=dict)
+    _kind: tuple[Any, ...] | None = field(default=None, init=False)
+
+    @property
+    def about(self) -> tuple[Any, ...]:
+        """What matching by rules depends on: the same for all requests of one kind."""
+        if self._kind is None:
+            key = (self.operation, self.group, self.version, self.resource, self.subresource)
+            self._kind = (*key, self.equivalents) if self.equivalents else key
+        return self._kind
 
     @property
     def is_namespace(self) -> bool:
@@ -157,8 +166,7 @@ class _Routes(NamedTuple):
 
 def kind_of(request: Request) -> tuple[Any, ...]:
     """What matching by rules depends on: the same for all requests of one kind."""
-    key = (request.operation, request.group, request.version, request.resource, request.subresource)
-    return (*key, request.equivalents) if request.equivalents else key
+    return request.about
 
 
 class Matcher:
@@ -195,7 +203,7 @@ class Matcher:
         return None
 
     def _routes_of(self, request: Request) -> _Routes:
-        key = kind_of(request)
+        key = request.about
         known = self._routes.get(key)
         if known is None:
             if len(self._routes) >= _REMEMBERED:

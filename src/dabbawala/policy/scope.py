@@ -50,12 +50,16 @@ class _Known(NamedTuple):
     value: Any
     error: EvaluationError | None
     parts: _Parts
+    bound: int
 
 
 class Scope(dict[str, Any]):
-    """Maps the names of an expression to their values. Everything computed here is charged to the budget."""
+    """Maps the names of an expression to their values. Everything computed here is charged to the budget; `owed` is the
+    bound of what was taken from other policies, which is paid for only when it might matter."""
 
-    __slots__ = ("_around", "_charged", "_failed", "_inside", "_request", "_touched", "_variables", "budget")
+    __slots__ = (
+        "_around", "_failed", "_learning", "_paid", "_request", "_taken", "_touched", "_variables", "budget", "owed",
+    )  # fmt: skip
 
     def __init__(
         self, request: Request, variables: Mapping[str, Variable], around: Surroundings, budget: Budget
@@ -65,10 +69,12 @@ class Scope(dict[str, Any]):
         self._variables = variables
         self._around = around
         self._failed: dict[str, EvaluationError] = {}
-        self._charged: set[Identity] = set()
-        self._inside = 0  # the bounds of all that has been charged
-        self._touched: _Parts = {}
+        self._paid: set[Identity] = set()
+        self._learning = 0  # the bounds of what has been learnt here
+        self._taken: list[_Parts] = []
+        self._touched: _Parts | None = None
         self.budget = budget
+        self.owed = 0
 
     def __missing__(self, name: str) -> Any:
         variable = self._variables.get(name)
@@ -114,17 +120,19 @@ class Scope(dict[str, Any]):
         known: _Known | None = memo.get(identity)
         if known is None:
             known = memo[identity] = self._learnt(identity, program)
-        elif identity not in self._charged:
-            self._charge(known.parts)
-        self._touched.update(known.parts)
+        else:
+            self._taken.append(known.parts)
+            self.owed += known.bound
+        if self._touched is not None:
+            self._touched.update(known.parts)
         if known.error is not None:
             raise known.error
         return known.value
 
     def _learnt(self, identity: Identity, program: Evaluable) -> _Known:
-        """Compute the value. What is read on the way charges itself, so that the rest is the variable's own."""
+        """Compute the value. What is learnt on the way has been paid for, so that the rest is the variable's own."""
         outer, self._touched = self._touched, {}
-        before = self.budget.left + self._inside
+        before = self.budget.left + self._learning
         value, failure = None, None
         try:
             value = program.evaluate(self, budget=self.budget)
@@ -132,26 +140,28 @@ class Scope(dict[str, Any]):
             raise
         except EvaluationError as error:
             failure = error
-        touched, self._touched = self._touched, outer
-        own = max(before - self.budget.left - self._inside, 0)
-        self._charged.add(identity)
-        self._inside += own
-        touched[identity] = (program, own)
-        return _Known(value, failure, touched)
+        parts, self._touched = self._touched, outer
+        own = max(before - self.budget.left - self._learning, 0)
+        self._learning += own
+        self._paid.add(identity)
+        parts[identity] = (program, own)
+        return _Known(value, failure, parts, sum(bound for _, bound in parts.values()))
 
-    def _charge(self, parts: _Parts) -> None:
-        """Each part once, as if it were computed here."""
-        budget = self.budget
-        for identity, (program, bound) in parts.items():
-            if identity in self._charged:
-                continue
-            self._charged.add(identity)
-            self._inside += bound
-            if not isinstance(program, Program) or budget.admit(program, self, bound):
-                continue
-            budget.charge(program.cost(self))
-            if budget.left < 0:
-                raise CostExceeded("operation cancelled: actual cost limit exceeded")
+    def overdrawn(self) -> bool:
+        """Whether all that was evaluated, and all that was taken from others, is over the budget."""
+        if self.owed > self.budget.left:
+            self.settle()
+        return self.budget.left < 0
+
+    def settle(self) -> None:
+        """Pay exactly for what was taken, each part once, as if it had been computed here."""
+        for parts in self._taken:
+            for identity, (program, _) in parts.items():
+                if identity not in self._paid and isinstance(program, Program):
+                    self._paid.add(identity)
+                    self.budget.charge(program.cost(self))
+        self._taken.clear()
+        self.owed = 0
 
 
 class Values(Mapping[str, Any]):

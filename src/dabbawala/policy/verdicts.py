@@ -5,7 +5,7 @@ Source: apiserver/pkg/admission/plugin/policy/validating/policy_decision.go.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Result = Literal["pass", "fail", "error"]
@@ -44,11 +44,12 @@ class Verdict:
     outcomes: tuple[Outcome, ...] = ()
     audit: tuple[AuditValue, ...] = ()
     excluded: str = ""
+    passed: bool = field(init=False)
+    """Whether every validation was evaluated and holds."""
 
-    @property
-    def passed(self) -> bool:
-        """Whether every validation was evaluated and holds."""
-        return not self.excluded and all(outcome.result == "pass" for outcome in self.outcomes)
+    def __post_init__(self) -> None:
+        held = not self.excluded and all(outcome.result == "pass" for outcome in self.outcomes)
+        object.__setattr__(self, "passed", held)
 
     @property
     def faults(self) -> tuple[Outcome, ...]:
