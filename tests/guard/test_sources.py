@@ -177,6 +177,9 @@ def test_a_chart_is_rendered_and_its_lines_lead_back_to_its_templates(chart: Pat
     }
     found_at = {path: (pod.place(path).file, pod.place(path).line, pod.place(path).rendered) for path in where}
     assert found_at == {path: (template, line, False) for path, line in where.items()}
+    assert isinstance(pod.origin, charts.TemplateOrigin)
+    assert pod.origin.values(pod, "spec.containers[web].image") == ("image",)
+    assert pod.origin.values(pod, "spec.containers[proxy].image") == ()
 
 
 @pytest.mark.usefixtures("rendering_tools")

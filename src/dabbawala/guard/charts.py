@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from dabbawala.guard import documents, rendering
+from dabbawala.guard import documents
 from dabbawala.guard.documents import Document, Reading
 from dabbawala.guard.findings import Place, Problem
 
@@ -24,6 +24,7 @@ CONTEXT_LINES_MAX = 4
 
 _SOURCE = re.compile(r"^# Source: (?P<chart>[^/\n]+)/(?P<path>[^\n]+)$", re.MULTILINE)
 _EXPRESSION = re.compile(r"\{\{.*?\}\}")
+_VALUE = re.compile(r"\.Values\.([\w.-]+)")
 _BLAMED = re.compile(r"\((?P<file>[^\s():]+):(?P<line>\d+)(?::(?P<column>\d+))?\)")
 _NAMED = re.compile(r"(?:error on|in|at) (?P<file>[^\s:]+/templates/[^\s:]+)")
 _DEPENDENCIES = re.compile(r"missing in charts|chart dependencies|helm dependency build")
@@ -103,6 +104,15 @@ class TemplateOrigin:
         found = document.position(path)
         return self.line(found.line, path)
 
+    def values(self, document: Document, path: str) -> tuple[str, ...]:
+        """The chart's values that the field's line is made of: `image.tag` of `{{ .Values.image.tag }}`. Empty where
+        the line cannot be proven, or has none."""
+        place = self.place(document, path)
+        if place.rendered:
+            return ()
+        expressions = _EXPRESSION.findall(self.template.lines[place.line - 1])
+        return tuple(dict.fromkeys(name for text in expressions for name in _VALUE.findall(text)))
+
     def line(self, number: int, path: str = "") -> Place:
         """Of a line of the output, from 1."""
         at = min(max(number - 1, 0), len(self.rendered) - 1)
@@ -115,6 +125,8 @@ class TemplateOrigin:
 
 def read(chart: str, values: Values = PLAIN) -> Reading:
     """The objects that a chart (its folder, or its package) renders to."""
+    from dabbawala.guard import rendering  # what it imports costs a scan of plain files a tenth of its start
+
     helm = rendering.tool("helm")
     if helm is None:
         return Reading([], [_at(_MISSING, chart)])

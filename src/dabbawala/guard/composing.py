@@ -48,7 +48,7 @@ REPEATED_MAX = 20
 
 
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
-_REFUSED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_REFUSED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 class Unreadable(Exception):

@@ -17,7 +17,7 @@ import orjson
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
-from dabbawala.guard import documents, rendering
+from dabbawala.guard import documents
 from dabbawala.guard.documents import FILE_BYTES_MAX, Document, Reading
 from dabbawala.guard.findings import Place, Problem
 
@@ -61,6 +61,8 @@ def _documents(file: Path | None) -> list[Document]:
 
 def read(folder: str) -> Reading:
     """The objects that a folder's kustomization renders to."""
+    from dabbawala.guard import rendering  # what it imports costs a scan of plain files a tenth of its start
+
     file = str(file_of(Path(folder)) or folder)
     kustomize, kubectl = rendering.tool("kustomize"), rendering.tool("kubectl")
     if kustomize is None and kubectl is None:
