@@ -109,19 +109,19 @@ _FORMS = {
     "int": (
         "({int} + {int})", "({int} - {int})", "({int} * {int})", "({int} / {int})", "({int} % {int})", "(-{int})",
         "size({list})", "size({string})", "size({dyn})", "{list}.size()", "int({string})", "int({dyn})", "int({double})",
-        "({bool} ? {int} : {int})", "{string}.indexOf({word})", "{string}.lastIndexOf({word})",
+        "({bool} ? {int} : {int})", "('_' + {string}).indexOf({word})", "('_' + {string}).lastIndexOf({word})",
     ),
     "double": ("({double} + {double})", "({double} * {double})", "double({int})", "double({string})", "({double} - {double})"),
     "string": (
         "({string} + {string})", "string({int})", "string({bool})", "{string}.lowerAscii()", "{string}.upperAscii()",
         "{string}.trim()", "{string}.replace({word}, {word})", "{string}.substring({int})", "{list}.join({word})",
         "({bool} ? {string} : {string})", "names[{int}]", "names.join()", "{string}.charAt({int})", "string({dyn})",
-        "{string}.substring(1, {int})", "{string}.replace({word}, {word}, {int})", "{string}.split({word}).join('+')",
+        "('_' + {string} + '_').substring(1, {int} % 2 + 1)", "{string}.replace({word}, {word}, {int})", "('_' + {string}).split({word}).join('+')",
     ),
     "list": (
         "{list}.map({fold:dyn})", "{list}.filter({fold:bool})", "{list}.map({fold:int})", "({list} + {list})",
-        "{string}.split({word})", "[{dyn}, {dyn}]", "[{int}]", "{dyn}.map({fold:dyn})", "[?{dyn}.?{field}, {dyn}]",
-        "{string}.split({word}, {int})", "names.filter(x, x.startsWith({word}))", "{dyn}.{field}",
+        "('_' + {string}).split({word})", "[{dyn}, {dyn}]", "[{int}]", "{dyn}.map({fold:dyn})", "[?{dyn}.?{field}, {dyn}]",
+        "('_' + {string}).split({word}, {int})", "names.filter(x, x.startsWith({word}))", "{dyn}.{field}",
     ),
     "dyn": (
         "{dyn}.{field}", "{dyn}[{word}]", "{list}[{int}]", "{dyn}[{int}]", "{dyn}[{dyn}]", "dyn({int})", "dyn({string})",

@@ -197,15 +197,33 @@ def _affix(writer: Writer, node: Call) -> str | None:
     return f"{first}.{node.function.lower()}({writer.expression(part)})"
 
 
-def _contains(writer: Writer, node: Call) -> str | None:
+def _contains(writer: Writer, node: Call) -> str:
+    """Only text has a method `find` that takes text."""
     text, part = node.arguments
-    if writer.type_of(text) != "string" or not isinstance(part, Const):
+    first = writer.keep(writer.operand(text))
+    if isinstance(part, Const) and isinstance(part.value, str):
+        each = cost.text(len(part.value))
+        writer.count(f"len({first}) * {each}")
+        writer.cost(each + 1)
+        return (
+            f"({constant(part)} in {first})"
+            if writer.type_of(text) == "string"
+            else f"({first}.find({constant(part)}) >= 0)"
+        )
+    second = writer.keep(writer.expression(part))
+    writer.count(f"(len({first}) + 1) * (len({second}) + 1)")
+    return f"({first}.find({second}) >= 0)"
+
+
+def _matches(writer: Writer, node: Call) -> str | None:
+    text, pattern = node.arguments
+    if not isinstance(pattern, Const):
         return None
     first = writer.keep(writer.expression(text))
-    each = cost.text(len(part.value))
-    writer.cost(each)
-    writer.count(f"len({first}) * {each}")
-    return f"({constant(part)} in {first})"
+    result = writer.keep(f"{identifier('matches')}({first}, {constant(pattern)})")
+    writer.cost(1)
+    writer.count(f"(len({first}) // 10 + 2) * {len(pattern.value) // 4 + 1}")
+    return result
 
 
 # Optionals
@@ -307,6 +325,7 @@ _INLINE: dict[str, Callable[[Writer, Call], str | None]] = {
     "startsWith": _affix,
     "endsWith": _affix,
     "contains": _contains,
+    "matches": _matches,
     "_?._": _optional_part,
     "_[?_]": _optional_part,
     "hasValue": _has_value,

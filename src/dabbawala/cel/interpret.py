@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dabbawala.cel import cost, values
+from dabbawala.cel.cost import Rule
 from dabbawala.cel.errors import CostExceeded, EvaluationError
 from dabbawala.cel.tree import Call, Const, Fold, Ident, ListOf, MapOf, Node, Select
 from dabbawala.cel.values import Optional
@@ -34,7 +35,7 @@ class Evaluation:
     folding: bool = True
     cost: int = 0
     failed_at: int = 0  # the id of the node whose error came first
-    rules: dict[int, int | cost.Rule] = field(default_factory=dict)  # of calls by identity; may be shared
+    rules: dict[int, int | Rule] = field(default_factory=dict)  # of calls by identity; may be shared
     locals: dict[str, Any] = field(default_factory=dict)
 
     def run(self, root: Node) -> Any:

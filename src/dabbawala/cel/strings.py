@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import re2
@@ -15,6 +16,7 @@ from dabbawala.cel.values import signature
 # What Go's unicode.IsSpace takes for space.
 _SPACE = " \t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _PATTERNS = 1024  # compiled patterns that are kept
+_MATCHES, _REMEMBERED = 8192, 256  # answers that are kept, and characters of a text whose answer is
 _UPPER = {place: place - 32 for place in range(ord("a"), ord("z") + 1)}
 _LOWER = {place: place + 32 for place in range(ord("A"), ord("Z") + 1)}
 
@@ -54,24 +56,30 @@ def pattern(text: str) -> Any:
 
 
 def matches(text: Any, expression: Any) -> bool:
-    check("matches", (text, expression), str, str)
-    return pattern(expression).search(text) is not None
+    if type(text) is not str or type(expression) is not str:
+        raise EvaluationError("no such overload: matches")
+    return _known_match(text, expression) if len(text) <= _REMEMBERED else _is_match(text, expression)
+
+
+def _is_match(text: str, expression: str) -> bool:
+    # As bytes, because for text the library computes places that nobody asked for.
+    return pattern(expression).search(text.encode()) is not None
+
+
+# Names, images and the like come again with every object.
+_known_match = lru_cache(maxsize=_MATCHES)(_is_match)
 
 
 def find(text: Any, expression: Any) -> str:
     check("find", (text, expression), str, str)
-    found = pattern(expression).search(text)
-    return "" if found is None else str(found[0])
+    found = pattern(expression).search(text.encode())
+    return "" if found is None else str(found[0], "utf-8")
 
 
 def find_all(text: Any, expression: Any, limit: Any = -1) -> list[str]:
     check("findAll", (text, expression, limit), str, str, int)
-    found: list[str] = []
-    for match in pattern(expression).finditer(text):
-        if 0 <= limit <= len(found):
-            break
-        found.append(match[0])
-    return found
+    matched = pattern(expression).finditer(text)
+    return [match[0] for match in (islice(matched, limit) if limit >= 0 else matched)]
 
 
 def char_at(text: Any, place: Any) -> str:

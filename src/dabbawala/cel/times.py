@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.values import INT_MAX, INT_MIN, signature
 
+_PARSED = 1024  # texts whose values are kept
 _SECOND = 1_000_000_000  # nanoseconds
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": _SECOND, "m": 60 * _SECOND}
 _UNITS["h"] = 3600 * _SECOND
@@ -135,6 +137,7 @@ def to_duration(value: Any) -> Duration:
     raise signature("duration", value)
 
 
+@lru_cache(maxsize=_PARSED)
 def _parse_duration(text: str) -> Duration:
     sign, rest = (-1 if text[:1] == "-" else 1), text[1:] if text[:1] in ("+", "-") else text
     if rest == "0":
@@ -159,6 +162,11 @@ def to_timestamp(value: Any) -> Timestamp:
         return Timestamp(value * _SECOND)
     if type(value) is not str:
         raise signature("timestamp", value)
+    return _parse_timestamp(value)
+
+
+@lru_cache(maxsize=_PARSED)
+def _parse_timestamp(value: str) -> Timestamp:
     found = _WRITTEN.fullmatch(value)
     try:
         if found is None:
