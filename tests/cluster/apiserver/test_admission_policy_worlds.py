@@ -18,6 +18,7 @@ from dabbawala.cluster.apiserver import response
 from dabbawala.cluster.apiserver.admission_policies import PolicyAdmission
 from dabbawala.cluster.apiserver.admission_policy_writes import NOT_CALLED
 from dabbawala.cluster.apiserver.app import APIServer
+from dabbawala.cluster.apiserver.compiled_policies import CompiledPolicies
 from dabbawala.cluster.apiserver.core import Core, Plugins
 from dabbawala.cluster.apiserver.crds import CRD, CustomResources
 from dabbawala.cluster.apiserver.request import Request
@@ -321,3 +322,20 @@ async def test_refusals_are_in_the_audit_records_annotations_as_json(server: API
         orjson.loads(text) for key, text in request.annotations.items() if key.endswith("validation_failure")
     ]
     assert failures[0]["message"] == 'say "no"'
+
+
+async def test_equal_policies_are_compiled_once_and_others_each() -> None:
+    compiled = CompiledPolicies()
+    one, same, other = policy("true"), {**policy("true"), "status": {}}, policy("false")
+    first, second = await compiled.of([one, other])
+    third, fourth = await asyncio.gather(compiled.of([same]), compiled.of([other, policy("1 == 1")]))
+    assert third == [first]
+    assert fourth[0] is second
+    assert len({id(item) for item in (first, second, fourth[1])}) == 3
+
+
+async def test_writes_that_come_with_a_new_policy_wait_for_it(server: APIServer) -> None:
+    await install(server, policy("!object.metadata.name.startsWith('bad')"))
+    names = [f"{'bad' if number % 2 else 'good'}-{number}" for number in range(20)]
+    answers = await asyncio.gather(*(send(server, "POST", MAPS, config_map(name)) for name in names))
+    assert [answer.status for answer in answers] == [201, 422] * 10

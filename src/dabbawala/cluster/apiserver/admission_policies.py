@@ -17,17 +17,15 @@ import orjson
 from dabbawala.api import admissionregistration_v1 as v1
 from dabbawala.api.core_v1 import NAMESPACE
 from dabbawala.api.kind import Kind, Scale
-from dabbawala.apimachinery import meta, schema
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.cluster.apiserver import objects, rest_scale
+from dabbawala.cluster.apiserver.compiled_policies import CompiledPolicies
 from dabbawala.cluster.apiserver.core import Core
 from dabbawala.cluster.apiserver.plugins import Admission
 from dabbawala.cluster.store.entry import Key
 from dabbawala.policy.access import Attributes, Authorizer, Decision
-from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.bindings import CompiledBinding
 from dabbawala.policy.enforcement import MAX_FAILURES, Consequences, PolicySet, World
-from dabbawala.policy.expressions import Dialect
 from dabbawala.policy.matching import Equivalent, Request
 
 MAX_WARNINGS = 50
@@ -53,12 +51,6 @@ _SCALE = ("autoscaling", "v1", "Scale")
 Convert = Callable[[Object], Object]
 
 
-def dialect() -> Dialect:
-    """What expressions may use here: the functions of the version that this server speaks."""
-    major, minor, *_ = schema.kubernetes_version().split(".")
-    return Dialect(f"{major}.{minor}")
-
-
 class _EverybodyMay:
     def authorize(self, attributes: Attributes) -> Decision:
         return Decision(True)
@@ -67,19 +59,24 @@ class _EverybodyMay:
 class PolicyAdmission:
     """A validator. Without an authorizer everybody may do everything, in expressions too."""
 
-    def __init__(self, core: Core, authorizer: Authorizer | None = None) -> None:
+    def __init__(
+        self, core: Core, authorizer: Authorizer | None = None, compiled: CompiledPolicies | None = None
+    ) -> None:
         self._core = core
         self._authorizer = authorizer or _EverybodyMay()
         self._revisions = (0, 0)
         self._policies = PolicySet((), ())
-        self._compiled: dict[tuple[str, int], CompiledPolicy] = {}
+        self._compiled = compiled or CompiledPolicies()
+        self._compiling = asyncio.Lock()
         self._parameters = _StoredParameters(core)
         self._equivalents: dict[Kind, tuple[Equivalent, ...]] = {}
         self._kinds_version = -1
 
     async def validate(self, admission: Admission) -> None:
         """Raises what a policy that denies says, as the StatusError of its reason."""
-        policies = self._current()
+        if self._stored() != self._revisions:
+            await self._catch_up()
+        policies = self._policies
         if not policies:
             return
         request = self._request(admission)
@@ -97,18 +94,18 @@ class PolicyAdmission:
         if found.denials:
             raise found.denials[0].error(request)
 
-    def _current(self) -> PolicySet:
+    def _stored(self) -> tuple[int, int]:
         stored = self._core.objects
-        revisions = (stored.changed(_POLICIES), stored.changed(_BINDINGS))
-        if revisions != self._revisions:
-            compiled: dict[tuple[str, int], CompiledPolicy] = {}
-            for policy in stored.list(_POLICIES):
-                key = (meta.uid(policy), meta.generation(policy))
-                compiled[key] = self._compiled.get(key) or CompiledPolicy.of(policy, dialect())
-            bound = (CompiledBinding.of(binding) for binding in stored.list(_BINDINGS))
-            self._policies = PolicySet(compiled.values(), bound)
-            self._compiled, self._revisions = compiled, revisions
-        return self._policies
+        return stored.changed(_POLICIES), stored.changed(_BINDINGS)
+
+    async def _catch_up(self) -> None:
+        """Whoever comes meanwhile waits for the policies of the moment, too."""
+        async with self._compiling:
+            while (revisions := self._stored()) != self._revisions:
+                policies = list(self._core.objects.list(_POLICIES))
+                bound = [CompiledBinding.of(binding) for binding in self._core.objects.list(_BINDINGS)]
+                self._policies = PolicySet(await self._compiled.of(policies), bound)
+                self._revisions = revisions
 
     def _request(self, admission: Admission) -> Request:
         kind = admission.kind

@@ -12,11 +12,10 @@ from dabbawala.api import admissionregistration_v1 as v1
 from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import FieldError
-from dabbawala.cluster.apiserver.admission_policies import dialect
+from dabbawala.cluster.apiserver.compiled_policies import CompiledPolicies
 from dabbawala.cluster.apiserver.core import Core
 from dabbawala.cluster.apiserver.plugins import Admission
 from dabbawala.policy.access import MASTERS, Attributes, Authorizer
-from dabbawala.policy.admission import CompiledPolicy
 
 NOT_CALLED = (
     "this API server stores webhook configurations but calls no webhooks: nothing is checked or changed by them; "
@@ -29,9 +28,10 @@ _WEBHOOKS = frozenset({v1.MUTATING_WEBHOOK_CONFIGURATION.resource, v1.VALIDATING
 class PolicyWrites:
     """A validator."""
 
-    def __init__(self, core: Core, authorizer: Authorizer | None = None) -> None:
+    def __init__(self, core: Core, authorizer: Authorizer | None, compiled: CompiledPolicies) -> None:
         self._core = core
         self._authorizer = authorizer
+        self._compiled = compiled
 
     async def validate(self, admission: Admission) -> None:
         """Raises Invalid."""
@@ -39,19 +39,21 @@ class PolicyWrites:
         if kind.group != v1.GROUP or new is None or admission.subresource:
             return
         if kind.resource == _POLICY.resource:
-            _refuse(admission, self._policy(admission, new))
+            _refuse(admission, [*await self._faults(admission, new), *self._parameter(admission, new)])
         elif kind.resource == _BINDING.resource:
             _refuse(admission, self._binding(admission, new))
         elif kind.resource in _WEBHOOKS and NOT_CALLED not in admission.warnings:
             admission.warnings.append(NOT_CALLED)
 
-    def _policy(self, admission: Admission, new: Object) -> Iterable[FieldError]:
-        spec, before = new["spec"], (admission.old or {}).get("spec") or {}
-        if spec == before:
-            return
-        for fault in CompiledPolicy.of(new, dialect()).faults:
-            yield status.invalid(fault.path, fault.source, fault.message)
-        kind = spec.get("paramKind")
+    async def _faults(self, admission: Admission, new: Object) -> list[FieldError]:
+        if new["spec"] == (admission.old or {}).get("spec"):
+            return []
+        (compiled,) = await self._compiled.of([new])
+        return [status.invalid(fault.path, fault.source, fault.message) for fault in compiled.faults]
+
+    def _parameter(self, admission: Admission, new: Object) -> Iterable[FieldError]:
+        before = (admission.old or {}).get("spec") or {}
+        kind = new["spec"].get("paramKind")
         if kind is None or kind == before.get("paramKind"):
             return
         if not self._may_read(admission, kind, namespace="*", name="*"):

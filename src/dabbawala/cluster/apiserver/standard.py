@@ -14,6 +14,7 @@ from dabbawala.cluster.apiserver.admission_policies import PolicyAdmission
 from dabbawala.cluster.apiserver.admission_policy_writes import PolicyWrites
 from dabbawala.cluster.apiserver.authn import CertificateAuthenticator, Impersonation, TokenAuthenticator
 from dabbawala.cluster.apiserver.authz import Aggregation, EscalationCheck, RBACAuthorizer
+from dabbawala.cluster.apiserver.compiled_policies import CompiledPolicies
 from dabbawala.cluster.apiserver.core import Core, Plugins
 from dabbawala.cluster.apiserver.crds import CleanupFinalizer
 from dabbawala.cluster.apiserver.discovery import Discovery
@@ -48,11 +49,12 @@ def plugins(core: Core, signer: Signer, *, build: str, extras: Extras | None = N
     authorizer = RBACAuthorizer(core)
     tokens = TokenAuthenticator(core, signer)
     reviews = Reviews(core, authorizer=authorizer, tokens=tokens, decoders=decoders)
+    policies = CompiledPolicies()
     validators = (
         EscalationCheck(authorizer),
         PodSecurity(core),
-        PolicyWrites(core, authorizer),
-        PolicyAdmission(core, authorizer),
+        PolicyWrites(core, authorizer, policies),
+        PolicyAdmission(core, authorizer, policies),
     )
     requests = TokenRequests(core, signer, decoders, validators)
     return Plugins(
