@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from dabbawala.guard import documents, sources
+from dabbawala.guard import checks, documents, scanning, sources
 from dabbawala.guard.defaulting import Preparation
 from dabbawala.guard.documents import FILE_BYTES_MAX
 from dabbawala.guard.inventory import Inventory
@@ -89,6 +90,15 @@ def test_a_folder_of_bad_files_is_read_to_its_end(tmp_path: Path) -> None:
     assert len(found) == len({bad.name for bad in written}) + 1
     assert found[str(tmp_path / "huge.yaml")] == ["too-large"]
     assert resident < RESIDENT_BYTES_MAX
+
+
+def test_a_whole_scan_of_bad_files_ends_with_a_report(tmp_path: Path) -> None:
+    for bad in [*bad_files.few(2_000), *bad_files.many(60, seed=9)]:
+        (tmp_path / bad.name).write_bytes(bad.data)
+    found = scanning.of_paths([str(tmp_path)], list(checks.shipped().values()), now=datetime.now(UTC))
+    assert found.files > 100
+    assert found.findings
+    assert all(problem.place.line or problem.place.file for problem in found.problems)
 
 
 def in_a_process(folder: Path) -> tuple[dict[str, list[str]], int]:

@@ -162,7 +162,9 @@ def test_positions_go_on_through_the_documents_of_a_file() -> None:
 @pytest.mark.parametrize(
     "text", [DEPLOYMENT, '{"kind": "A", "b": [\n1]}', "kind: List\nitems:\n- {kind: A}\n- {b: 1}\n"]
 )
-def test_a_packed_document_says_the_same(text: str) -> None:
+@pytest.mark.parametrize("kept", [0, 1000])
+def test_a_packed_document_says_the_same(text: str, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "ROWS_KEPT_MAX", kept)
     plain, packed = read(text), read(text)
     for one_of, other in zip(plain, packed, strict=True):
         other.pack()

@@ -28,6 +28,9 @@ FILE_BYTES_MAX = 32 * 1024 * 1024
 DOCUMENTS_MAX = 50_000
 """Documents of one file, empty ones among them."""
 
+ROWS_KEPT_MAX = 128
+"""Values of a document up to which a packed one keeps their positions: reading again costs more than their memory."""
+
 READ_AGAIN_MAX = 64
 """Packed documents whose positions are kept once somebody has asked for one."""
 
@@ -111,7 +114,7 @@ class Document:
         if self._object is not None:
             self._packed = orjson.dumps(self._object)
             self._object = None
-            if self._span is not None:
+            if self._span is not None and self._layout is not None and len(self._layout.keys) > ROWS_KEPT_MAX:
                 self._layout = None
 
     @property
