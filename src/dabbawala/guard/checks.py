@@ -24,6 +24,7 @@ SEVERITIES = ("critical", "high", "medium", "low", "info")
 STRENGTHS = ("direct", "partial", "supporting")
 POLICY_KIND = "ValidatingAdmissionPolicy"
 OWN_KIND = "Check"
+PARAMETERS = "parameters"
 
 _CONTROL = re.compile(r"(?P<framework>[\w.-]+)/(?P<clause>\S+) (?P<strength>\w+): (?P<reason>.+)")
 
@@ -78,6 +79,18 @@ class Check:
     def spec(self) -> Object:
         spec: Object = self.document["spec"]
         return spec
+
+
+def parameter_free(document: Object) -> Object:
+    """A policy as it works without parameters: what a server that gives it none would evaluate, and the only form in
+    which policies may stand in static manifests. Every policy reads its parameters in one variable, PARAMETERS."""
+    spec = {name: value for name, value in document["spec"].items() if name != "paramKind"}
+    if len(spec) == len(document["spec"]):
+        return document
+    spec["variables"] = [
+        {**item, "expression": "{}"} if item["name"] == PARAMETERS else item for item in spec["variables"]
+    ]
+    return {**document, "spec": spec}
 
 
 @lru_cache(maxsize=1)
