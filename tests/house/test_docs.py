@@ -26,6 +26,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.M)
 SPAN = re.compile(r"`([^`\n]+)`")
 TREES = ("src/", "tests/", "docs/", "tools/", "bench/", "manifests/", "workloads/", ".ci/")
 PACKAGES_WITH_AN_INVARIANT = (
+    "cel",
     "reconcile",
     "rollout",
     "cluster/apiserver",
