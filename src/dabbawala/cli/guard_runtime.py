@@ -72,7 +72,7 @@ def _run(ctx: click.Context, settings: Settings, output: str, *, with_api: bool)
         client = Client(http.HTTPTransport(chosen)) if chosen is not None else None
         try:
             shown = sinks.Lines("terminal", sys.stdout.buffer, sinks.line if output == "json" else _line)
-            return await main.run(settings, client, SystemClock(), shown)
+            return await main.run(settings, client, SystemClock(), shown=shown)
         finally:
             if client is not None:
                 await client.close()

@@ -51,7 +51,7 @@ class Detector:
         self.gone = 0
         self.absent: dict[str, str] = {}
         self.engine = Engine(rules)
-        self.docket = Docket(self.engine, clock, pods, deliver)
+        self.docket = Docket(self.engine, clock, pods, deliver=deliver)
         self.containers = Containers(self._appeared)
         self.networks = Networks(self._connected)
         self.connector: ProcessConnector | None = None
@@ -116,7 +116,7 @@ class Detector:
             if what == connector.EXEC:
                 self._began(pid, connector.NAME)
             elif self.engine.wants(events.PTRACE) and (living := self.containers.of(pid)) is not None:
-                self.docket.take(self._event(events.PTRACE, living, self._processes.get(pid), connector.NAME))
+                self.docket.take(self._event(events.PTRACE, living, self._processes.get(pid), source=connector.NAME))
 
     def _began(self, pid: int, source: str) -> None:
         living = self.containers.of(pid)
@@ -130,7 +130,7 @@ class Detector:
         if source != polling.NAME:
             self._suspects.started(living, process)
         self.networks.attend(living)
-        self.docket.take(self._event(events.EXECVE, living, process, source))
+        self.docket.take(self._event(events.EXECVE, living, process, source=source))
 
     def _see(self, fileno: int) -> None:
         assert self.files is not None, "a reader is added for an open watch only"
@@ -151,7 +151,7 @@ class Detector:
         if before is not None:
             process.ppid, process.uid, process.tty = before.ppid, before.uid, before.tty
             process.parent, process.entered = before.parent, before.entered
-        self.docket.take(self._event(events.EXECVE, living, process, files.NAME))
+        self.docket.take(self._event(events.EXECVE, living, process, source=files.NAME))
 
     def _touched(self, seen: Seen) -> None:
         living = seen.living or (self.containers.of(seen.pid) if seen.pid else None)
@@ -159,18 +159,18 @@ class Detector:
             return
         process = self._processes.get(seen.pid) if seen.pid else self._suspects.of_file(living, seen.file.path)
         attribution = events.EXACT if seen.pid and process is not None else events.INFERRED
-        event = self._event(seen.type, living, process, files.NAME)
+        event = self._event(seen.type, living, process, source=files.NAME)
         self.docket.take(replace(event, file=seen.file, attribution=attribution))
 
     def _connected(self, living: Living, found: Found, pid: int) -> None:
         if not self.engine.wants(found.type):
             return
         process = self._processes.get(pid) if pid else self._suspects.of_connection(living)
-        event = self._event(found.type, living, process, sockets.NAME)
+        event = self._event(found.type, living, process, source=sockets.NAME)
         attribution = events.EXACT if pid else events.INFERRED
         self.docket.take(replace(event, peer=found.peer, attribution=attribution))
 
-    def _event(self, kind: str, living: Living, process: Process | None, source: str) -> Event:
+    def _event(self, kind: str, living: Living, process: Process | None, *, source: str) -> Event:
         at = self._clock.now().timestamp()
         return Event(kind, at, process, living.container, source=source, node=self._node)
 

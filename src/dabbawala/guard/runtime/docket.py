@@ -22,7 +22,7 @@ HELD_MAX = 2_000
 class Docket:
     """`foreign` counts events of pods that the API does not know: another cluster's of this machine, not ours."""
 
-    def __init__(self, engine: Engine, clock: Clock, pods: Pods | None, deliver: Callable[[Alert], None]) -> None:
+    def __init__(self, engine: Engine, clock: Clock, pods: Pods | None, *, deliver: Callable[[Alert], None]) -> None:
         self.events: Counter[str] = Counter()
         self.alerts = 0
         self.foreign = 0

@@ -26,7 +26,8 @@ EXACT, INFERRED = "exact", "inferred"
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """A process as it was when its program started. `start` is in clock ticks since boot: with the pid, its identity.
+    """A process as it was when its program started. `start` is in clock ticks since boot: with the pid, its identity;
+    `began` is the same in seconds since the epoch.
 
     `entered` says that it descends from a command that somebody ran in the container from outside (exec), not from the
     container's own program. `changed` says that the program's file is not as the image brought it.
@@ -35,6 +36,7 @@ class Process:
     pid: int
     ppid: int = 0
     start: int = 0
+    began: float = 0.0
     name: str = ""
     exepath: str = ""
     argv: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from dabbawala.guard.runtime import events
@@ -75,6 +76,12 @@ def _parent(read: Callable[[Process], Value]) -> Callable[[Event, str], Value]:
         return None if found is None else read(found)
 
     return get
+
+
+def _duration(event: Event, _: str) -> Value:
+    """Nanoseconds since the process began."""
+    process = event.process
+    return int((event.at - process.began) * 1e9) if process is not None and process.began else None
 
 
 def _args(process: Process) -> str:
@@ -260,6 +267,7 @@ _PROCESS: Mapping[str, Known] = {
     "proc.stdin.type": _process(_stream(0)),
     "proc.stdout.type": _process(_stream(1)),
     "proc.stderr.type": _process(_stream(2)),
+    "proc.duration": Known(_duration),
     "thread.tid": _process(lambda p: p.pid),
     "user.uid": _process(lambda p: p.uid if p.uid >= 0 else None),
     "user.name": _process(lambda p: "root" if p.uid == 0 else str(p.uid) if p.uid > 0 else None),
@@ -317,6 +325,7 @@ _SURROUNDINGS: Mapping[str, Known] = {
     "k8s.pod.uid": Known(lambda e, _: (e.container.pod_uid or None) if e.container else None),
     "k8s.pod.label": Known(_label),
     "k8s.pod.labels": Known(_all_labels),
+    "evt.num": _constant(1),
     "evt.dir": _constant("<"),
     "evt.res": _constant("SUCCESS"),
     "evt.rawres": _constant(0),
@@ -344,6 +353,10 @@ _AUDITED: Mapping[str, Known] = {
 }  # fmt: skip
 
 
+def _iso(event: Event, _: str) -> Value:
+    return datetime.fromtimestamp(event.at, UTC).isoformat()
+
+
 def _type(event: Event, _: str) -> Value:
     return event.type
 
@@ -351,6 +364,7 @@ def _type(event: Event, _: str) -> Value:
 FIELDS: Mapping[str, Known] = {
     "evt.type": Known(_type, SYSCALL_TYPES | AUDITS),
     "evt.time": Known(_time, SYSCALL_TYPES | AUDITS),
+    "evt.time.iso8601": Known(_iso, SYSCALL_TYPES | AUDITS),
     "evt.rawtime": Known(lambda e, _: int(e.at * 1e9), SYSCALL_TYPES | AUDITS),
     "jevt.time": Known(_time, AUDITS),
     "ka.uri.path": Known(_audit_path, AUDITS),

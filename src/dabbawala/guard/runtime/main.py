@@ -74,16 +74,16 @@ def load(settings: Settings) -> tuple[Rule, ...]:
     return rules.build(items)
 
 
-async def run(settings: Settings, client: Any, clock: Clock, shown: Sink) -> Outcome:
+async def run(settings: Settings, client: Any, clock: Clock, *, shown: Sink) -> Outcome:
     """Watch until the time is over or it is cancelled; `client` is None to do without an API. `shown` is the terminal.
     Raises BadRules, CannotListen, CouldNotWatch."""
-    return await _Run(settings, client, clock, shown).run()
+    return await _Run(settings, client, clock, shown=shown).run()
 
 
 class _Run:
     """One run and what it opens."""
 
-    def __init__(self, settings: Settings, client: Any, clock: Clock, shown: Sink) -> None:
+    def __init__(self, settings: Settings, client: Any, clock: Clock, *, shown: Sink) -> None:
         self._settings = settings
         self._client = client
         self._clock = clock

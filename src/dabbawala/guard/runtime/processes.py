@@ -128,7 +128,9 @@ class Processes:
         name, ppid, tty, start = facts
         argv = read(f"/proc/{pid}/cmdline", ARGUMENT_BYTES_MAX).decode(errors="replace").rstrip("\0").split("\0")
         exe = link(f"/proc/{pid}/exe")
-        found = Process(pid, ppid, start, name, exe.removesuffix(" (deleted)"), tuple(argv), tty, _owner(pid))
+        found = Process(pid, ppid, start, name=name, exepath=exe.removesuffix(" (deleted)"), argv=tuple(argv), tty=tty)
+        found.uid = _owner(pid)
+        found.began = started_at(start)
         found.parent = self._parent(ppid, depth)
         found.entered = _is_entered(found)
         return found

@@ -19,6 +19,7 @@ EVENT_BYTES_MAX = 256 * 1024
 
 # Words in the names of Falco's rules; the first match counts. Source: falcosecurity/rules.
 _BY_WORD: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("RUN-03", ("contact k8s", "contact cloud")),
     ("RUN-01", ("miner", "stratum", "crypto", "mining")),
     ("RUN-09", (
         "k8s ", "kubernetes api", "clusterrole", "serviceaccount created", "attach/exec pod", "anonymous request",
@@ -33,7 +34,7 @@ _BY_WORD: tuple[tuple[str, tuple[str, ...]], ...] = (
         "execution from", "written by interpreter", "binary dir",
     )),
     ("RUN-03", (
-        "outbound", "connection", "network", "metadata", "contact k8s", "contact cloud", "netcat", "packet socket",
+        "outbound", "connection", "network", "metadata", "netcat", "packet socket",
         "ssh", "remote file copy", "redirect stdout", "redirect stdin", "socket",
     )),
     ("RUN-04", ("shell", "terminal")),

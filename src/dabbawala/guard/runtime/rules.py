@@ -93,7 +93,14 @@ def read(text: bytes, name: str) -> list[Item]:
     """The entries of one file. Raises BadRules."""
     if len(text) > FILE_BYTES_MAX:
         raise BadRules(f"{name}: {len(text)} bytes are more than a rule file may have ({FILE_BYTES_MAX})")
-    loader = yaml.SafeLoader(text)
+    try:
+        return _entries(text, name)
+    except (yaml.YAMLError, RecursionError, UnicodeDecodeError, ValueError) as wrong:
+        raise BadRules(f"{name}: {wrong}") from wrong
+
+
+def _entries(text: bytes, name: str) -> list[Item]:
+    loader = yaml.BaseLoader(text)  # every word as it stands: = and yes are names here, as they are to Falco
     try:
         root = loader.get_single_node()
         if root is None:
@@ -105,8 +112,6 @@ def read(text: bytes, name: str) -> list[Item]:
             for node in root.value
             if (found := _item(loader.construct_object(node, deep=True), f"{name}:{node.start_mark.line + 1}"))
         ]
-    except (yaml.YAMLError, RecursionError, UnicodeDecodeError, ValueError) as wrong:
-        raise BadRules(f"{name}: {wrong}") from wrong
     finally:
         loader.dispose()
 
@@ -139,7 +144,7 @@ def _take(drafts: dict[tuple[str, str], _Draft], item: Item) -> None:
     override = item.body.get("override") or {}
     if not isinstance(override, Mapping):
         raise BadRules(f"{item.where}: override is a mapping of field to append or replace")
-    if item.body.get("append") or override:
+    if _says(item.body.get("append"), default=False) or override:
         known = drafts.get(key)
         if known is None:
             raise BadRules(f"{item.where}: {item.kind} {item.name!r} is extended here, but no earlier file defines it")
@@ -148,7 +153,7 @@ def _take(drafts: dict[tuple[str, str], _Draft], item: Item) -> None:
         known = drafts.get(key)
         if known is None:
             raise BadRules(f"{item.where}: rule {item.name!r} is switched here, but no earlier file defines it")
-        known.body["enabled"] = item.body.get("enabled", True)
+        known.body["enabled"] = item.body.get("enabled", "true")
     else:
         drafts[key] = _fresh(item)
 
@@ -161,7 +166,7 @@ def _fresh(item: Item) -> _Draft:
     draft.condition = _text(item, "condition")
     if item.kind == "rule":
         for needed in ("desc", "output", "priority"):
-            if item.body.get(needed) is None:
+            if not item.body.get(needed):
                 raise BadRules(f"{item.where}: rule {item.name!r} lacks {needed}")
         draft.exceptions = list(item.body.get("exceptions") or ())
     return draft
@@ -201,6 +206,10 @@ def _add_exceptions(draft: _Draft, item: Item) -> None:
             draft.exceptions[at] = {**known, "values": [*(known.get("values") or ()), *(added.get("values") or ())]}
 
 
+def _says(word: Any, *, default: bool) -> bool:
+    return default if word in (None, "") else str(word).lower() in ("true", "yes", "on")
+
+
 def _text(item: Item, name: str) -> str:
     value = item.body.get(name)
     if not isinstance(value, str) or not value.strip():
@@ -212,7 +221,12 @@ def _items(item: Item) -> list[str]:
     found = item.body.get("items")
     if not isinstance(found, list) or len(found) > LIST_ITEMS_MAX:
         raise BadRules(f"{item.where}: list {item.name!r} needs items: a list of at most {LIST_ITEMS_MAX} words")
-    return [str(one) for one in found]
+    return [_plain(str(one)) for one in found]
+
+
+def _plain(item: str) -> str:
+    """Some lists quote an item twice, so that it is a text in the condition too."""
+    return item[1:-1] if len(item) > 1 and item[0] == item[-1] == '"' else item
 
 
 class _Book:
@@ -268,12 +282,12 @@ def _rule(draft: _Draft, book: _Book) -> Rule:
     item, body = draft.item, draft.body
     tree = book.resolve(draft.condition, item.where)
     for exception in draft.exceptions:
-        tree = _excepting(tree, exception, book, item)
+        tree = _excepting(tree, exception, book, item=item)
     source = str(body.get("source") or SYSCALL)
     rule = Rule(
         name=item.name, description=" ".join(str(body["desc"]).split()), output=str(body["output"]).strip(),
         priority=_priority(item, body["priority"]), tags=tuple(map(str, body.get("tags") or ())), source=source,
-        enabled=body.get("enabled") is not False,
+        enabled=_says(body.get("enabled"), default=True),
     )  # fmt: skip
     if source not in _TYPES_OF_SOURCE:
         return _lacking(rule, f"events of source {source} do not come here")
@@ -321,7 +335,7 @@ def _priority(item: Item, said: Any) -> str:
     raise BadRules(f"{item.where}: rule {item.name!r}: priority {said!r} is none of {', '.join(PRIORITIES)}")
 
 
-def _excepting(tree: Tree, exception: Mapping[str, Any], book: _Book, item: Item) -> Tree:
+def _excepting(tree: Tree, exception: Mapping[str, Any], book: _Book, *, item: Item) -> Tree:
     """`and not (…)` for each row of values of an exception."""
     name, rows = exception.get("name"), exception.get("values") or ()
     wanted = exception.get("fields")
@@ -334,12 +348,12 @@ def _excepting(tree: Tree, exception: Mapping[str, Any], book: _Book, item: Item
         comparators = exception.get("comps") or ["="] * len(wanted)
         pairs = list(zip(map(str, wanted), map(str, comparators), strict=False))
     for row in rows:
-        parts = [_comparison(pair, value, book, item) for pair, value in zip(pairs, row, strict=False)]
+        parts = [_comparison(pair, value, book, item=item) for pair, value in zip(pairs, row, strict=False)]
         tree = Every((tree, Not(Every(tuple(parts)) if len(parts) > 1 else parts[0])))
     return tree
 
 
-def _comparison(pair: tuple[str, str], value: Any, book: _Book, item: Item) -> Tree:
+def _comparison(pair: tuple[str, str], value: Any, book: _Book, *, item: Item) -> Tree:
     name, operator = pair
     values = value if isinstance(value, list) else [value]
     if operator not in syntax.OPERATORS or operator in syntax.UNARY:

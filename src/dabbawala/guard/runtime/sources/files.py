@@ -84,8 +84,9 @@ class FileWatch:
     """`whole` says whether mounts are marked (root) or directories only. `losses` counts overflown queues,
     `unwatched` what could not be marked."""
 
-    def __init__(self, bases: Iterable[str]) -> None:
-        """`bases` are the directories that rules name. Raises Unavailable."""
+    def __init__(self, bases: Iterable[str], *, mounts: bool = True) -> None:
+        """`bases` are the directories that rules name; without `mounts` only directories are watched, as everybody may.
+        Raises Unavailable."""
         self.losses = 0
         self.unwatched = 0
         self._bases = tuple(bases)
@@ -99,7 +100,7 @@ class FileWatch:
             self._names = kernel.fanotify_init(flags | kernel.FAN_REPORT_DIR_FID | kernel.FAN_REPORT_NAME)
         except OSError as error:
             raise Unavailable(NAME, f"{error.strerror}; as an ordinary user it needs Linux 5.13") from error
-        self._mounts = _initiated(flags)
+        self._mounts = _initiated(flags) if mounts else -1
         self._own_pid = os.getpid()
 
     @property
