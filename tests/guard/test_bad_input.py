@@ -19,7 +19,7 @@ from tests.guard import bad_files
 from tests.guard.bad_files import Bad
 
 LARGE_BYTES = 20_000
-RANDOM_FILES = 900
+RANDOM_FILES = 950
 RESIDENT_BYTES_MAX = 400 * 1024 * 1024
 SECONDS_OF_ONE_MAX = 15.0
 
@@ -68,7 +68,7 @@ def test_every_sort_of_bad_file_has_its_problem_and_breaks_nothing() -> None:
 
 def test_files_that_something_happened_to_break_nothing() -> None:
     read = [looked_at(bad) for bad in bad_files.many(RANDOM_FILES, seed=3)]
-    assert len(read) + sum(1 for _ in bad_files.few(LARGE_BYTES)) >= 1000 - 30
+    assert len(read) + sum(1 for _ in bad_files.few(LARGE_BYTES)) >= 1000
     assert sum(map(bool, read)) > RANDOM_FILES / 2
 
 
