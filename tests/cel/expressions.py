@@ -98,7 +98,7 @@ _FORMS = {
     "bool": (
         "({bool} && {bool})", "({bool} || {bool})", "!{bool}", "({bool} ? {bool} : {bool})", "({dyn} == {dyn})",
         "({dyn} != {dyn})", "({int} < {int})", "({dyn} < {int})", "({dyn} >= {dyn})", "({string} <= {string})",
-        "({dyn} in {list})", "({dyn} in {dyn})", "has({dyn}.{field})", "{list}.all({fold:bool})",
+        "({dyn} in {list})", "({string} in {dyn})", "has({dyn}.{field})", "{list}.all({fold:bool})",
         "{list}.exists({fold:bool})", "{list}.exists_one({fold:bool})", "{dyn}.all({fold:bool})",
         "{dyn}.exists({fold:bool})", "{string}.startsWith({string})", "{string}.endsWith({word})",
         "{string}.contains({string})", "{string}.matches('^[a-z]+$')", "({string} == {word})", "({dyn} == {word})",
@@ -116,7 +116,7 @@ _FORMS = {
         "({string} + {string})", "string({int})", "string({bool})", "{string}.lowerAscii()", "{string}.upperAscii()",
         "{string}.trim()", "{string}.replace({word}, {word})", "{string}.substring({int})", "{list}.join({word})",
         "({bool} ? {string} : {string})", "names[{int}]", "names.join()", "{string}.charAt({int})", "string({dyn})",
-        "('_' + {string} + '_').substring(1, {int} % 2 + 1)", "{string}.replace({word}, {word}, {int})", "('_' + {string}).split({word}).join('+')",
+        "('_' + {string} + '__').substring(1, {int} % 2 + 1)", "{string}.replace({word}, {word}, {int})", "('_' + {string}).split({word}).join('+')",
     ),
     "list": (
         "{list}.map({fold:dyn})", "{list}.filter({fold:bool})", "{list}.map({fold:int})", "({list} + {list})",

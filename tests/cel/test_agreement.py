@@ -27,7 +27,7 @@ KNOWN_REFUSALS = {
 # Differences that random expressions do not reach, because their forms avoid them (the table of results has them):
 # `''.indexOf('a')` is an error in cel-go 0.17 and -1 in C++; `''.split('')` is [] in Go and [''] in C++;
 # C++ takes no end of a substring that is the length of the text; comparing NaN is an error in cel-go and false in C++;
-# a large double is `1e+06` as text in Go; getMilliseconds() of a duration is all of it in cel-go.
+# what can be no key is in no map for Go, and an error for C++; a large double is `1e+06` as text in Go; getMilliseconds() of a duration is all of it in cel-go.
 
 
 class _Failed:

@@ -25,10 +25,11 @@ from dabbawala.cel.validate import first_fault
 
 _PLACE = re.compile(r"ERROR: [^\n]*?:(-?\d+):(-?\d+): (.*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([\w.]+)'")
-_TOO_DEEP = re.compile(r"max recursion depth|recursion limit exceeded")
+_TOO_DEEP = re.compile(r"recursion (depth|limit)")
 _DEPTH_MAX = 32  # levels; the front end's own, where cel-go has 250
 _WORD = re.compile(r"\w+")
 _ENVIRONMENTS = 256  # front ends that are kept
+_PROGRAMS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +64,20 @@ class Environment:
 
     def compile(self, source: str) -> Program:
         """The program of an expression. Raises CompileError."""
-        serialized = self._serialized(source)
-        library = _library(self.functions)
-        try:
-            checked = read(serialized)
-        except UnsupportedNode as error:
-            raise CompileError(str(error), 1, 1, source) from None
-        except RecursionError:
-            raise CompileError("the expression is nested too deeply", 1, 1, source) from None
-        fault = first_fault(checked, library.functions)
-        if fault is not None:
-            line, column = place(source, checked.places.get(fault.id, 0))
-            raise CompileError(fault.message, line, column, source)
-        compiled = compiler.compile_tree(checked)
-        return Program(source, checked.types.get(checked.root.id, "dyn"), serialized, library=library, code=compiled)
+        # Environments of many policies differ in variables that an expression does not name: few front ends are made,
+        # and what many policies write is compiled once.
+        words = set(_WORD.findall(source))
+        variables = tuple((name, type) for name, type in self.variables.items() if name.rpartition(".")[2] in words)
+        known = self.types if self.types is not None and any(self.types.knows(type) for _, type in variables) else None
+        return _compiled(source, variables, self.version, self.functions, known)
 
     def load(self, stored: bytes) -> Program:
         """A program from what its `dumps` gave, without the front end. Raises ValueError when it was stored by another
         version of Python or of this package."""
         return Program.loads(stored, _library(self.functions))
 
-    def _serialized(self, source: str) -> bytes:
-        # Environments of many policies differ in variables that an expression does not name: few front ends are made.
-        words = set(_WORD.findall(source))
-        variables = tuple((name, type) for name, type in self.variables.items() if name.rpartition(".")[2] in words)
-        known = self.types if self.types is not None and any(self.types.knows(type) for _, type in variables) else None
-        front_end = _front_end(variables, self.version, _signatures(self.functions), known)
-        try:
-            return bytes(front_end.compile(source).serialize())
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise _refused(str(error), source, self.version) from None
 
-
+_Variables = tuple[tuple[str, str], ...]
 _Signature = tuple[str, tuple[str, ...], str, bool]
 
 
@@ -102,10 +85,29 @@ def _signatures(functions: tuple[Function, ...]) -> tuple[_Signature, ...]:
     return tuple((one.name, one.arguments, one.result, one.receiver) for one in functions)
 
 
+@lru_cache(maxsize=_PROGRAMS)
+def _compiled(
+    source: str, variables: _Variables, version: str, functions: tuple[Function, ...], types: Types | None
+) -> Program:
+    front_end = _front_end(variables, version, _signatures(functions), types)
+    library = _library(functions)
+    try:
+        serialized = bytes(front_end.compile(source).serialize())
+        checked = read(serialized)
+    except UnsupportedNode as error:
+        raise CompileError(str(error), 1, 1, source) from None
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise _refused(str(error), source, version) from None
+    fault = first_fault(checked, library.functions)
+    if fault is not None:
+        line, column = place(source, checked.places.get(fault.id, 0))
+        raise CompileError(fault.message, line, column, source)
+    compiled = compiler.compile_tree(checked)
+    return Program(source, checked.types.get(checked.root.id, "dyn"), serialized, library=library, code=compiled)
+
+
 @lru_cache(maxsize=_ENVIRONMENTS)
-def _front_end(
-    variables: tuple[tuple[str, str], ...], version: str, functions: tuple[_Signature, ...], types: Types | None
-) -> Any:
+def _front_end(variables: _Variables, version: str, functions: tuple[_Signature, ...], types: Types | None) -> Any:
     from cel_expr_python import cel  # its shared library is loaded only by those who compile
 
     declared = {name: cel.Type(signature(type)) for name, type in variables if is_plain(type)}
@@ -115,7 +117,7 @@ def _front_end(
 
 
 @lru_cache(maxsize=_ENVIRONMENTS)
-def _configuration(version: str, functions: tuple[_Signature, ...], odd: tuple[tuple[str, str], ...]) -> Any:
+def _configuration(version: str, functions: tuple[_Signature, ...], odd: _Variables) -> Any:
     from cel_expr_python import cel
 
     configuration = declarations.configuration(version, functions)
