@@ -22,7 +22,7 @@ from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.program import Budget
-from dabbawala.policy.expressions import Compiler, Dialect, Evaluable, Fault, Variable
+from dabbawala.policy.expressions import AUTHORIZER, Compiler, Dialect, Evaluable, Fault, Variable
 from dabbawala.policy.matching import Matcher, Request
 from dabbawala.policy.scope import Scope, Surroundings, Values
 from dabbawala.policy.verdicts import INVALID, WHOLE, AuditValue, Outcome, Verdict
@@ -60,11 +60,13 @@ class _Annotation(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class CompiledPolicy:
-    """A ValidatingAdmissionPolicy, ready to be asked. `faults` are the expressions that do not compile."""
+    """A ValidatingAdmissionPolicy, ready to be asked. `faults` are the expressions that do not compile; `asks` says
+    whether some of them may put questions to an authorizer."""
 
     name: str
     policy: Object
     fails_closed: bool
+    asks: bool
     matcher: Matcher
     variables: Mapping[str, Variable]
     conditions: tuple[_Condition, ...]
@@ -88,6 +90,7 @@ class CompiledPolicy:
             name=meta.name(policy),
             policy=policy,
             fails_closed=spec.get("failurePolicy") != "Ignore",
+            asks=AUTHORIZER in str(spec),
             matcher=Matcher(spec.get("matchConstraints")),
             variables=compiler.variables,
             conditions=conditions,

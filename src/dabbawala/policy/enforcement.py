@@ -121,22 +121,24 @@ class PolicySet:
     def enforce(self, request: Request, world: World) -> Consequences:
         """Evaluate all that matches."""
         found = Consequences()
-        for _ in self.steps(request, world, found):
-            pass
+        for step in self.steps(request, world, found):
+            step.run()
         return found
 
-    def steps(self, request: Request, world: World, found: Consequences) -> Iterator[None]:
-        """The same policy by policy, for whoever has other things to do in between."""
+    def steps(self, request: Request, world: World, found: Consequences) -> Iterator[Step]:
+        """The same policy by policy, for whoever has other things to do in between, or runs them elsewhere."""
         for policy, bound in self.about(request):
             seen = policy.match(request, world.namespace)
             if seen is not None:
-                _Enforcement(request, seen, policy, world, found).run(bound)
-                yield
+                step = Step(request, seen, policy, world, found)
+                step.prepare(bound)
+                yield step
 
 
 @dataclass(slots=True)
-class _Enforcement:
-    """One policy over one request; `seen` is the request in the form that the policy knows."""
+class Step:
+    """One policy over one request; `seen` is the request in the form that the policy knows. What it needs is read
+    beforehand: `run` computes, and asks nobody but the authorizer."""
 
     request: Request
     seen: Request
@@ -144,8 +146,9 @@ class _Enforcement:
     world: World
     found: Consequences
     _known: list[tuple[Object | None, Verdict]] = field(default_factory=list)
+    _given: list[tuple[CompiledBinding, Object | None]] = field(default_factory=list)
 
-    def run(self, bound: Iterable[CompiledBinding]) -> None:
+    def prepare(self, bound: Iterable[CompiledBinding]) -> None:
         kind = (self.policy.policy.get("spec") or {}).get("paramKind")
         for binding in bound:
             if binding.matcher.match(self.request, self.world.namespace) is None:
@@ -158,8 +161,12 @@ class _Enforcement:
                 unknown = kind is not None and str(error).startswith("failed to find resource")
                 self._misconfigured("" if unknown else binding.name, str(error))
                 continue
-            for params in given:
-                self._follow(binding, self._verdict(params))
+            self._given += [(binding, params) for params in given]
+
+    def run(self) -> None:
+        """Evaluate, and put into `found` what follows."""
+        for binding, params in self._given:
+            self._follow(binding, self._verdict(params))
 
     def _misconfigured(self, binding: str, why: str) -> None:
         if self.policy.fails_closed:

@@ -12,7 +12,7 @@ import pytest
 
 from dabbawala.api import KINDS
 from dabbawala.apimachinery import status
-from dabbawala.apimachinery.clock import VirtualClock
+from dabbawala.apimachinery.clock import SystemClock, VirtualClock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver import response
 from dabbawala.cluster.apiserver.admission_policies import PolicyAdmission
@@ -339,3 +339,21 @@ async def test_writes_that_come_with_a_new_policy_wait_for_it(server: APIServer)
     names = [f"{'bad' if number % 2 else 'good'}-{number}" for number in range(20)]
     answers = await asyncio.gather(*(send(server, "POST", MAPS, config_map(name)) for name in names))
     assert [answer.status for answer in answers] == [201, 422] * 10
+
+
+async def test_a_policy_that_takes_long_lets_others_be_served_meanwhile() -> None:
+    def plugins(core: Core) -> Plugins:
+        return Plugins(validators=(PolicyAdmission(core),))
+
+    keys = {f"k{number}": "" for number in range(250)}
+    slow = "object.data.all(a, object.data.all(b, a + b != ''))"
+    async with APIServer.in_memory(KINDS, clock=SystemClock(), plugins=plugins) as server:
+        await install(server, policy(validations=[{"expression": slow}] * 8))
+        assert (await send(server, "POST", MAPS, config_map("first", **keys))).status == 201
+        writing = asyncio.create_task(send(server, "POST", MAPS, config_map("second", **keys)))
+        served = 0
+        while not writing.done():
+            served += (await send(server, "GET", f"{MAPS}/first")).status == 200
+            await asyncio.sleep(0)
+        assert (await writing).status == 201
+    assert served > 10

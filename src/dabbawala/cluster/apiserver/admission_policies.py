@@ -24,14 +24,16 @@ from dabbawala.cluster.apiserver.core import Core
 from dabbawala.cluster.apiserver.plugins import Admission
 from dabbawala.cluster.store.entry import Key
 from dabbawala.policy.access import Attributes, Authorizer, Decision
+from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.bindings import CompiledBinding
-from dabbawala.policy.enforcement import MAX_FAILURES, Consequences, PolicySet, World
+from dabbawala.policy.enforcement import MAX_FAILURES, Consequences, PolicySet, Step, World
 from dabbawala.policy.matching import Equivalent, Request
 
 MAX_WARNINGS = 50
 """Of one answer, all policies together."""
-_TURN_SECONDS = 0.005
-"""After so long others get their turn, between two policies."""
+SLOW_SECONDS = 0.005
+"""A policy that once took longer is evaluated beside the loop from then on, until it changes. One that asks the
+authorizer, who reads what only the loop may read, is not; others get their turn after it."""
 _POLICIES = v1.VALIDATING_ADMISSION_POLICY.resource
 _BINDINGS = v1.VALIDATING_ADMISSION_POLICY_BINDING.resource
 # What is written to a subresource that does not take the object itself: group, version, kind.
@@ -68,6 +70,7 @@ class PolicyAdmission:
         self._policies = PolicySet((), ())
         self._compiled = compiled or CompiledPolicies()
         self._compiling = asyncio.Lock()
+        self._slow: set[CompiledPolicy] = set()
         self._parameters = _StoredParameters(core)
         self._equivalents: dict[Kind, tuple[Equivalent, ...]] = {}
         self._kinds_version = -1
@@ -84,12 +87,8 @@ class PolicyAdmission:
             return
         world = World(self._parameters, self._namespace(request), self._authorizer)
         found = Consequences()
-        now = self._core.clock.monotonic
-        begun = now()
-        for _ in policies.steps(request, world, found):
-            if now() - begun > _TURN_SECONDS:
-                await asyncio.sleep(0)
-                begun = now()
+        for step in policies.steps(request, world, found):
+            await self._run(step)
         _tell(admission, found)
         if found.denials:
             raise found.denials[0].error(request)
@@ -106,6 +105,18 @@ class PolicyAdmission:
                 bound = [CompiledBinding.of(binding) for binding in self._core.objects.list(_BINDINGS)]
                 self._policies = PolicySet(await self._compiled.of(policies), bound)
                 self._revisions = revisions
+                self._slow.clear()
+
+    async def _run(self, step: Step) -> None:
+        if step.policy in self._slow:
+            await asyncio.to_thread(step.run)
+            return
+        begun = self._core.clock.monotonic()
+        step.run()
+        if self._core.clock.monotonic() - begun > SLOW_SECONDS:
+            if not step.policy.asks:
+                self._slow.add(step.policy)
+            await asyncio.sleep(0)
 
     def _request(self, admission: Admission) -> Request:
         kind = admission.kind
