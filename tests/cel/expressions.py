@@ -108,7 +108,7 @@ _FORMS = {
     ),
     "int": (
         "({int} + {int})", "({int} - {int})", "({int} * {int})", "({int} / {int})", "({int} % {int})", "(-{int})",
-        "size({list})", "size({string})", "size({dyn})", "{list}.size()", "int({string})", "int({dyn})", "int({double})",
+        "size({list})", "size({string})", "size({dyn})", "{list}.size()", "int({string})", "int(dyn({double}))", "int({double})",
         "({bool} ? {int} : {int})", "('_' + {string}).indexOf({word})", "('_' + {string}).lastIndexOf({word})",
     ),
     "double": ("({double} + {double})", "({double} * {double})", "double({int})", "double({string})", "({double} - {double})"),
