@@ -11,7 +11,7 @@ import click
 
 from dabbawala.cli.command import CouldNotTell as CouldNotTell
 from dabbawala.cli.command import asynchronous as asynchronous
-from dabbawala.client import http, kubeconfig
+from dabbawala.client import kubeconfig
 from dabbawala.client.client import Client
 
 P = ParamSpec("P")
@@ -53,6 +53,8 @@ def chosen(ctx: click.Context) -> kubeconfig.Connection:
 @asynccontextmanager
 async def client(ctx: click.Context) -> AsyncIterator[Client]:
     """A client for the chosen cluster."""
+    from dabbawala.client import http  # what it takes to import, only a command that connects shall wait for
+
     made = Client(http.HTTPTransport(chosen(ctx)))
     try:
         yield made

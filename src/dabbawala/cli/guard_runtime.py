@@ -6,19 +6,19 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.cli import connection
 from dabbawala.cli.command import CouldNotTell
-from dabbawala.client import http, kubeconfig
-from dabbawala.client.client import Client
-from dabbawala.guard.runtime import coverage, main, sinks
-from dabbawala.guard.runtime.alerts import Alert
-from dabbawala.guard.runtime.main import Outcome, Settings
-from dabbawala.guard.runtime.rules import Rule
+
+if TYPE_CHECKING:
+    from dabbawala.guard.runtime.alerts import Alert
+    from dabbawala.guard.runtime.detector import Detector
+    from dabbawala.guard.runtime.main import Outcome, Settings
+    from dabbawala.guard.runtime.rules import Rule
 
 NO = 1
 _COLOURS = {"Emergency": "red", "Alert": "red", "Critical": "red", "Error": "red", "Warning": "yellow"}
@@ -47,9 +47,11 @@ def runtime(ctx: click.Context, /, **asked: Any) -> None:
 
     Exit status 1 when there was an alert.
     """
+    from dabbawala.guard.runtime import main
+
     output, with_api = asked.pop("output"), asked.pop("api")
     show_coverage, show_rules = asked.pop("asked_coverage"), asked.pop("asked_rules")
-    settings = Settings(**asked)
+    settings = main.Settings(**asked)
     try:
         if show_coverage or show_rules:
             known = main.load(settings)
@@ -64,6 +66,10 @@ def runtime(ctx: click.Context, /, **asked: Any) -> None:
 
 
 def _run(ctx: click.Context, settings: Settings, output: str, *, with_api: bool) -> Outcome:
+    from dabbawala.client import http
+    from dabbawala.client.client import Client
+    from dabbawala.guard.runtime import main, sinks
+
     chosen = connection.chosen(ctx) if with_api and not settings.reported else None
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname).1s %(name)s: %(message)s")
 
@@ -72,15 +78,18 @@ def _run(ctx: click.Context, settings: Settings, output: str, *, with_api: bool)
         client = Client(http.HTTPTransport(chosen)) if chosen is not None else None
         try:
             shown = sinks.Lines("terminal", sys.stdout.buffer, sinks.line if output == "json" else _line)
-            return await main.run(settings, client, SystemClock(), shown=shown)
+            return await main.run(settings, client, SystemClock(), shown=shown, begun=_say_begun)
         finally:
             if client is not None:
                 await client.close()
 
-    try:
-        return watched()
-    except kubeconfig.BadKubeconfig as error:
-        raise CouldNotTell(f"{error}; or watch without an API, with --no-api") from error
+    return watched()
+
+
+def _say_begun(detector: Detector) -> None:
+    for source, why in detector.absent.items():
+        click.echo(f"without {source}: {why}", err=True)
+    click.echo(f"watching {len(detector.containers)} containers", err=True)
 
 
 def _line(alert: Alert) -> bytes:
@@ -93,8 +102,6 @@ def _line(alert: Alert) -> bytes:
 
 def _conclude(outcome: Outcome) -> None:
     """What was missed is said at the end, whatever was seen."""
-    for source, why in outcome.absent.items():
-        click.echo(f"without {source}: {why}", err=True)
     for source, count in outcome.losses.items():
         if count:
             click.echo(f"{source}: the kernel dropped events {count} times because they came too fast", err=True)
@@ -102,6 +109,8 @@ def _conclude(outcome: Outcome) -> None:
 
 
 def _show_coverage(rules: tuple[Rule, ...], output: str) -> None:
+    from dabbawala.guard.runtime import coverage
+
     rows = coverage.table(coverage.probe(), rules)
     if output == "json":
         listed = [

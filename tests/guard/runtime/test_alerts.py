@@ -63,6 +63,12 @@ def _of(pid: int) -> given.Event:
     return given.started(process)
 
 
+def test_a_command_line_cannot_steer_a_terminal_or_break_the_line() -> None:
+    [alert] = given.said(given.built(RULE), given.started(given.program("sh", "-c", "a\n\x1b[2Jb")))
+    assert alert.output.startswith("Shell (command=sh -c a\\n\\x1b[2Jb pod=")
+    assert sinks.line(alert).count(b"\n") == 1
+
+
 def test_rules_below_the_least_priority_are_not_held() -> None:
     engine = Engine(given.built(RULE.replace("CRITICAL", "NOTICE")), least="Warning")
     assert not engine.wants("execve")

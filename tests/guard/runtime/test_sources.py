@@ -87,7 +87,7 @@ MEMORY = (
 )
 CONNECT = (
     "/usr/bin/python3 -c \"import socket; s = socket.create_server(('127.0.0.1', 4567)); "
-    "socket.create_connection(('127.0.0.1', 4567)); import time; time.sleep(0.3)\""
+    "socket.create_connection(('127.0.0.1', 4567)); import time; time.sleep(4)\" >/dev/null 2>&1 &"
 )
 
 
@@ -166,7 +166,7 @@ async def test_what_happens_in_a_container_is_seen(inside: Shell, command: str, 
 
 
 async def test_what_ran_before_the_detector_is_seen_too(inside: Shell) -> None:
-    inside("sleep 5 & echo started")
+    inside("sleep 5 >/dev/null 2>&1 & echo started")
     heard = Heard()
     async with detecting(heard, inside.uid):
         assert (await heard.until("Program", "sleep 5")).output_fields["container.name"] == "web"
@@ -190,7 +190,7 @@ def test_programs_are_found_by_looking_where_nothing_tells_of_them(inside: Shell
     polling = Polling(Containers(lambda living: None), lambda pid, source: seen.append(pid))
     polling.take_in()
     before = len(seen)
-    background = int(inside("sleep 5 >/dev/null & echo $!"))
+    background = int(inside("sleep 5 >/dev/null 2>&1 & sleep 0.1; echo $!"))
     polling.take_in()
     added = [processes.stat(pid) for pid in seen[before:]]
     assert background
@@ -253,6 +253,7 @@ def acts(watch: FileWatch, wanted: Callable[[list[Seen]], bool]) -> list[Seen]:
         (": > old.log", events.OPEN, "old.log", (False, True, True)),
         ("echo x > new.log", events.OPEN, "new.log", (False, True, False)),
         ("rm old.log", events.UNLINK, "old.log", (False, False, False)),
+        ("printf x > \"$(printf 'a\\377b')\"", events.OPEN, "a\ufffdb", (False, True, False)),
         ("mv old.log other.log", events.RENAME, "old.log", (False, False, False)),
     ],
 )

@@ -75,7 +75,7 @@ def of(rule: Rule, event: Event) -> Alert:
     return Alert(
         rule=rule.name,
         priority=rule.priority,
-        output=text[:OUTPUT_CHARACTERS_MAX],
+        output=_visible(text[:OUTPUT_CHARACTERS_MAX]),
         at=datetime.fromtimestamp(event.at, UTC),
         tags=rule.tags,
         source=rule.source,
@@ -83,6 +83,13 @@ def of(rule: Rule, event: Event) -> Alert:
         output_fields={name: list(value) if isinstance(value, tuple) else value for name, value in read.items()},
         regarding=event.workload.pod if event.workload is not None else {},
     )
+
+
+def _visible(text: str) -> str:
+    """On one line, and without what would steer a terminal: command lines are what an attacker writes."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 @lru_cache(maxsize=4_096)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,11 +55,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run saw. `losses` by source, `absent` sources with the reason."""
+    """What a run saw. `losses` by source; `gone` programs that ended before they could be read."""
 
     alerts: int
     losses: dict[str, int]
-    absent: dict[str, str]
     gone: int = 0
 
 
@@ -74,10 +73,13 @@ def load(settings: Settings) -> tuple[Rule, ...]:
     return rules.build(items)
 
 
-async def run(settings: Settings, client: Any, clock: Clock, *, shown: Sink) -> Outcome:
-    """Watch until the time is over or it is cancelled; `client` is None to do without an API. `shown` is the terminal.
+async def run(
+    settings: Settings, client: Any, clock: Clock, *, shown: Sink, begun: Callable[[Detector], None] = lambda _: None
+) -> Outcome:
+    """Watch until the time is over or it is cancelled; `client` is None to do without an API. `shown` is the terminal,
+    `begun` hears when everything is watched.
     Raises BadRules, CannotListen, CouldNotWatch."""
-    return await _Run(settings, client, clock, shown=shown).run()
+    return await _Run(settings, client, clock, shown=shown).run(begun)
 
 
 class _Run:
@@ -92,7 +94,7 @@ class _Run:
         self._alerts = 0
         self._detector: Detector | None = None
 
-    async def run(self) -> Outcome:
+    async def run(self, begun: Callable[[Detector], None]) -> Outcome:
         found = load(self._settings)
         async with AsyncExitStack() as cleanup:
             self._open_sinks(cleanup)
@@ -100,12 +102,13 @@ class _Run:
                 await _background(cleanup, sink.run())
             if self._settings.reported:
                 await self._take_all(self._settings.reported)
-                return Outcome(self._alerts, {}, {})
+                return Outcome(self._alerts, {})
             detector = self._detector = await self._watching(cleanup, found)
             if self._settings.listen:
                 await cleanup.enter_async_context(door(self._settings.listen, self._numbers, self._take))
-            await self._until_over(detector)
-            return Outcome(self._alerts, detector.losses(), dict(detector.absent), detector.gone)
+            begun(detector)
+            await self._until_over()
+            return Outcome(self._alerts, detector.losses(), detector.gone)
 
     def _open_sinks(self, cleanup: AsyncExitStack) -> None:
         settings = self._settings
@@ -140,7 +143,7 @@ class _Run:
             await _background(cleanup, AuditLog(log, detector.docket.take).run())
         return detector
 
-    async def _until_over(self, detector: Detector) -> None:
+    async def _until_over(self) -> None:
         if self._settings.seconds is None:
             await asyncio.Event().wait()
         else:

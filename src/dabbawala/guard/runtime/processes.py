@@ -38,15 +38,20 @@ def read(path: str, limit: int = 4096) -> bytes:
 
 def link(path: str) -> str:
     try:
-        return os.readlink(path)
+        return text(os.readlink(path))
     except OSError:
         return ""
 
 
+def text(name: str) -> str:
+    """A file's name as text that can be written anywhere: what is no UTF-8 in it is replaced."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def stat(pid: int) -> tuple[str, int, int, int] | None:
     """Name, parent, controlling terminal and start (ticks since boot); None for what has ended."""
-    text = read(f"/proc/{pid}/stat", 1024).decode(errors="replace")
-    head, closing, rest = text.rpartition(")")
+    line = read(f"/proc/{pid}/stat", 1024).decode(errors="replace")
+    head, closing, rest = line.rpartition(")")
     parts = rest.split()
     if not closing or len(parts) < 20 or parts[0] in "ZX":
         return None

@@ -207,7 +207,7 @@ class FileWatch:
     def _opened(self, descriptor: int, act: _Act) -> Iterator[Seen]:
         try:
             status = os.fstat(descriptor)
-            path = os.readlink(f"/proc/self/fd/{descriptor}").removesuffix(" (deleted)")
+            path = processes.link(f"/proc/self/fd/{descriptor}").removesuffix(" (deleted)")
             living = self._livings.get(self._marked.get(_mount_of(descriptor), ""))
         finally:
             os.close(descriptor)
@@ -240,7 +240,7 @@ class FileWatch:
             yield from self._entry(key, directory, name, act=act)
 
     def _entry(self, key: str, directory: Directory, name: str, *, act: _Act) -> Iterator[Seen]:
-        living, path = self._livings[key], directory.below(name)
+        living, path = self._livings[key], processes.text(directory.below(name))
         if act.mask & kernel.FAN_DELETE:
             yield Seen(events.UNLINK, act.pid, File(path), living)
         if act.mask & kernel.FAN_MOVED_FROM:
