@@ -1,0 +1,71 @@
+"""The law of sharing: whatever other policies have computed of a request, a policy says the same of it, at the same
+cost. Held on the policies that the product ships, over their own good and bad objects."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+import dabbawala.guard
+from dabbawala.apimachinery import meta
+from dabbawala.apimachinery.meta import Object
+from dabbawala.policy.admission import CompiledPolicy
+from dabbawala.policy.index import Index
+from dabbawala.policy.matching import Request
+from tests.guard import cases
+
+POLICIES = Path(dabbawala.guard.__file__).parent / "policies"
+RESOURCES = {
+    "Pod": ("", "v1", "pods"), "Deployment": ("apps", "v1", "deployments"), "CronJob": ("batch", "v1", "cronjobs"),
+}  # fmt: skip
+
+
+@cache
+def policies() -> tuple[CompiledPolicy, ...]:
+    documents = (yaml.safe_load(path.read_text()) for path in sorted(POLICIES.rglob("*.yaml")))
+    native = (item for item in documents if item.get("kind") == "ValidatingAdmissionPolicy")
+    return tuple(CompiledPolicy.of(item) for item in native)
+
+
+def creating(obj: Object) -> Request:
+    group, version, resource = RESOURCES[obj["kind"]]
+    return Request(
+        "CREATE", group, version, resource, obj["kind"], namespace="cases", name=meta.name(obj), object=obj
+    )  # fmt: skip
+
+
+@cache
+def objects() -> tuple[Object, ...]:
+    """A good and a bad one of each check about pods."""
+    every = (case for check in cases.ids() if check.startswith("WL") for case in cases.read(check))
+    found = (obj for case in every for obj in case.objects if obj.get("kind") in RESOURCES)
+    return tuple(found)[::5]
+
+
+def test_there_is_something_to_hold_the_law_on() -> None:
+    assert len(policies()) > 50
+    assert len(objects()) > 20
+    shared = [variable for made in policies() for variable in made.variables.values() if variable.identity]
+    assert any(variable.identity.holders > 20 for variable in shared if variable.identity)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_policy_says_the_same_whatever_others_have_computed(backwards: bool) -> None:
+    index = Index(policies(), lambda made: made.matcher)
+    for obj in objects():
+        together = creating(obj)
+        about = index.about(together)
+        for made in reversed(about) if backwards else about:
+            alone = creating(obj)
+            assert made.evaluate(together) == made.evaluate(alone), made.name
+
+
+def test_a_policy_costs_the_same_whatever_others_have_computed() -> None:
+    index = Index(policies(), lambda made: made.matcher)
+    for obj in objects()[::4]:
+        together = creating(obj)
+        for made in index.about(together):
+            assert made.cost(together) == made.cost(creating(obj)), made.name
