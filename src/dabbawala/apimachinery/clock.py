@@ -2,16 +2,20 @@
 
 Everything else is handed a `Clock`, so that a simulation runs on virtual time and replays exactly.
 Times in objects are RFC 3339 in UTC: `Time` with seconds, `MicroTime` with microseconds (meta/v1).
+
+Who only reads times (a scan of files) does not wait for asyncio to be imported.
 """
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import itertools
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Clock(Protocol):
@@ -32,6 +36,8 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
+        import asyncio
+
         await asyncio.sleep(seconds)
 
 
@@ -51,6 +57,8 @@ class VirtualClock:
         return self._elapsed
 
     async def sleep(self, seconds: float) -> None:
+        import asyncio
+
         if seconds <= 0:
             await asyncio.sleep(0)
             return
