@@ -18,7 +18,8 @@ from dabbawala.guard import exceptions
 from dabbawala.guard.checks import Check
 from dabbawala.guard.exceptions import PolicyException
 from dabbawala.guard.findings import Finding, Place, Status, Subject
-from dabbawala.guard.world import DIALECT, World
+from dabbawala.guard.relations.dialect import DIALECT
+from dabbawala.guard.world import World
 from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.matching import Request, kind_of
 from dabbawala.policy.scope import Surroundings
@@ -32,6 +33,8 @@ UNDECIDED = "undecided"
 
 PlaceOf = Callable[[str], Place]
 """Where a field of the object is written; of the empty path, where the object begins."""
+
+Asked = tuple[Check, CompiledPolicy]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Engine:
         self._policies = [(check, _compiled(check)) for check in checks]
         self._exceptions = tuple(given)
         self._now = now
-        self._about: dict[tuple[object, ...], tuple[tuple[Check, CompiledPolicy], ...]] = {}
+        self._about: dict[tuple[object, ...], tuple[Asked, ...]] = {}
 
     @property
     def faults(self) -> Iterator[tuple[Check, str]]:
@@ -63,9 +66,19 @@ class Engine:
     ) -> Judgement:
         """What the checks say of one request. Checks of our own kind need a `world`; native ones never look at it."""
         around = Surroundings(namespace=namespace, extra={"inventory": world})
+        return self._judge(self._asked(request), request, around, place)
+
+    def judge_implied(self, request: Request, place: PlaceOf, world: World) -> Judgement:
+        """What checks of more than one object say of an object that only others imply. Nobody wrote it, so that native
+        ones have nothing to look at."""
+        around = Surroundings(namespace=request.object, extra={"inventory": world})
+        own = [pair for pair in self._asked(request) if not pair[0].native]
+        return self._judge(own, request, around, place)
+
+    def _judge(self, asked: Iterable[Asked], request: Request, around: Surroundings, place: PlaceOf) -> Judgement:
         passed, findings = [], []
-        for check, policy in self._asked(request):
-            seen = policy.match(request, namespace)
+        for check, policy in asked:
+            seen = policy.match(request, around.namespace)
             if seen is None:
                 continue
             verdict = policy.evaluate(seen, around)
@@ -75,7 +88,7 @@ class Engine:
                 findings.append(self._finding(check, _Asked(policy, seen, around), verdict, place))
         return Judgement(tuple(passed), tuple(findings))
 
-    def _asked(self, request: Request) -> tuple[tuple[Check, CompiledPolicy], ...]:
+    def _asked(self, request: Request) -> tuple[Asked, ...]:
         key = kind_of(request)
         found = self._about.get(key)
         if found is None:

@@ -15,7 +15,7 @@ from dabbawala.guard import exceptions, requests, sources
 from dabbawala.guard.checks import Check
 from dabbawala.guard.defaulting import Preparation
 from dabbawala.guard.documents import Document
-from dabbawala.guard.engine import Engine, Judgement
+from dabbawala.guard.engine import Engine, Judgement, PlaceOf
 from dabbawala.guard.exceptions import PolicyException
 from dabbawala.guard.findings import Finding, Place, Problem, Report
 from dabbawala.guard.inventory import Inventory, Item
@@ -42,6 +42,10 @@ def judge(world: World, engine: Engine, report: Report) -> None:
             judgement = _judge(item, world, engine)
             passed.update(judgement.passed)
             report.findings += judgement.findings
+    for item in _implied(world):
+        judgement = engine.judge_implied(requests.creating(item.object, item.resource), _place_in(world, item), world)
+        passed.update(judgement.passed)
+        report.findings += judgement.findings
     report.passed = dict(sorted(passed.items()))
     report.findings.sort(key=Finding.sort_key)
 
@@ -50,6 +54,18 @@ def _judge(item: Item, world: World, engine: Engine) -> Judgement:
     request = requests.creating(item.object, item.resource)
     place = item.document.place if item.document is not None else _nowhere
     return engine.judge(request, world.namespace(request.namespace), place, world)
+
+
+def _implied(world: World) -> Iterator[Item]:
+    """The namespaces that no object declares, but that have something to run: what is wrong with a namespace is wrong
+    with these too."""
+    return (item for name, item in world.inventory.namespaces.items() if item.implied and world.pods_in(name))
+
+
+def _place_in(world: World, namespace: Item) -> PlaceOf:
+    """Of an implied namespace: where the first of its workloads says that it is in it."""
+    document = world.pods_in(namespace.name)[0].owner.document
+    return _nowhere if document is None else lambda _: document.place("metadata.namespace")
 
 
 def _nowhere(field: str) -> Place:

@@ -19,8 +19,8 @@ from dabbawala.policy.network_ends import Directory, End, Place
 from dabbawala.policy.network_explain import Explanation, explained
 from dabbawala.policy.network_matrix import Matrix
 from dabbawala.policy.network_pods import Pod, namespace_labels, node_addresses
-from dabbawala.policy.network_ports import PortRange
-from dabbawala.policy.network_rulebook import Rulebook, blocks_of
+from dabbawala.policy.network_ports import PortRange, PortSpace
+from dabbawala.policy.network_rulebook import Cause, Rulebook, blocks_of
 from dabbawala.policy.network_rules import EGRESS, INGRESS, NetworkPolicy
 
 
@@ -60,20 +60,22 @@ class Graph:
     def _mask(self, source: Place, destination: Place) -> int:
         return self._rules.mask(self._directory.end(source), self._directory.end(destination))
 
+    def admissions(self, source: Place, destination: Place) -> list[tuple[tuple[PortRange, ...], Cause]]:
+        """What lets the source in at the destination's end, and to which ports: rules, or why none could stop it."""
+        own, peer = self._directory.end(destination), self._directory.end(source)
+        return [(self.space.ranges(mask), cause) for mask, cause in self._rules.causes(INGRESS, own, peer) if mask]
+
     # One pod and everyone
 
     def reachable_from(self, source: Place, port: int | None = None, protocol: str = "TCP") -> list[ObjectKey]:
         """The pods that the source may reach on the port, or on any."""
         own = self._directory.end(source)
-        return self._others(own, lambda other: self._rules.mask(own, other), self._asked(port, protocol))
+        return self._others(own, lambda other: self._rules.mask(own, other), _asked(self.space, port, protocol))
 
     def sources_of(self, destination: ObjectKey, port: int | None = None, protocol: str = "TCP") -> list[ObjectKey]:
         """The pods that may reach the pod on the port, or on any."""
         own = self._directory.end(destination)
-        return self._others(own, lambda other: self._rules.mask(other, own), self._asked(port, protocol))
-
-    def _asked(self, port: int | None, protocol: str) -> int:
-        return self.space.everything if port is None else self.space.at(protocol, port)
+        return self._others(own, lambda other: self._rules.mask(other, own), _asked(self.space, port, protocol))
 
     def _others(self, own: End, mask: Callable[[End], int], asked: int) -> list[ObjectKey]:
         """One pod of each class answers for all of it; where nodes matter, one of each node."""
@@ -127,3 +129,7 @@ class Graph:
     def matrix(self) -> Matrix:
         """Every class against every other."""
         return Matrix(self._rules, self._directory)
+
+
+def _asked(space: PortSpace, port: int | None, protocol: str) -> int:
+    return space.everything if port is None else space.at(protocol, port)

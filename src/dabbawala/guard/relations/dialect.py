@@ -1,0 +1,60 @@
+"""The language of checks of more than one object: CEL with `inventory`, and everything that may be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Any
+
+from dabbawala.apimachinery.status import BadRequest
+from dabbawala.cel.environment import Function
+from dabbawala.cel.errors import EvaluationError
+from dabbawala.guard import world
+from dabbawala.guard.relations import (
+    audit_policy,
+    backups,
+    certificates,
+    control_plane,
+    exposed,
+    identities,
+    mesh,
+    nodes,
+    presence,
+    reachability,
+    references,
+    regions,
+    serving,
+    settings,
+    storage,
+    zones,
+)
+from dabbawala.policy.expressions import Dialect
+
+SUBJECTS = (
+    world, presence, references, zones, serving, reachability, exposed, mesh, identities, certificates, storage,
+    regions, nodes, backups, control_plane, audit_policy, settings,
+)  # fmt: skip
+"""In the order in which docs/guard-checks.md tells of them."""
+
+_BROKEN = (BadRequest, AttributeError, TypeError, ValueError, KeyError, IndexError, RecursionError)
+
+
+def _answering(function: Function) -> Function:
+    """Objects of kinds that nobody declared may have any shape: what cannot be answered about one of them is an error
+    of that one check and object."""
+    call: Callable[..., Any] = function.call
+
+    @wraps(call)
+    def answer(*arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except _BROKEN as wrong:
+            raise EvaluationError(f"{function.name}: {wrong}") from wrong
+
+    return replace(function, call=answer)
+
+
+FUNCTIONS = tuple(_answering(function) for subject in SUBJECTS for function in subject.FUNCTIONS)
+DIALECT = Dialect(functions=FUNCTIONS, variables=(("inventory", world.TYPE),))
+"""Of checks that only a scanner can ask."""
