@@ -80,12 +80,12 @@ def _hook(hook: Object, path: str) -> Errors:
 
 def _client(given: Object, path: str) -> Errors:
     url, service = given.get("url"), given.get("service")
-    if (url is None) == (service is None):
-        yield status.required(path, "exactly one of url or service is required")
-    elif url is not None:
+    if url is not None and service is None:
         yield from _url(url, f"{path}.url")
-    else:
+    elif service is not None and url is None:
         yield from _service(service, f"{path}.service")
+    else:
+        yield status.required(path, "exactly one of url or service is required")
 
 
 def _url(url: str, path: str) -> Errors:
