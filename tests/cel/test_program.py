@@ -216,6 +216,36 @@ def test_what_is_nested_too_deeply_is_refused_with_a_way_out() -> None:
         OBJECT.compile("1" + " + 1" * 40)
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("(object.list + [2]).exists(v, v == n)", False),
+        ("object[?'one'].orValue(1) == n", False),
+        ("(object.one_or_not ? object['true'] : 1) == n", False),
+        ("object[?'list'].orValue('').contains('a')", None),
+        ("object[?'text'].orValue(true) && n == 1", None),
+        ("[object[?'true'].orValue(1)].exists(v, v < 2)", None),
+        ("variables.text == 'a' || variables.text < 'b'", None),
+        ("variables.flag || false", None),
+        ("variables.number == 1", False),
+        ("variables.list.exists(v, v == 1)", False),
+        ("size(variables.text) == 1", None),
+    ],
+)
+def test_what_the_data_holds_counts_and_not_what_the_checker_believes(source: str, expected: bool | None) -> None:
+    kinds = {"text": "string", "flag": "bool", "number": "int", "list": "list<int>"}
+    environment = Environment({"object": "dyn", "n": "int", **{f"variables.{name}": kinds[name] for name in kinds}})
+    program = environment.compile(source)
+    data = {"list": [True], "one": True, "true": True, "text": "a", "one_or_not": True}
+    wrong = {"variables.text": 1, "variables.flag": "true", "variables.number": True, "variables.list": [True]}
+    for evaluate in (program.evaluate, program.interpret):
+        if expected is None:
+            with pytest.raises(EvaluationError, match="no such overload"):
+                evaluate({"object": data, "n": 1, **wrong})
+        else:
+            assert evaluate({"object": data, "n": 1, **wrong}) is expected
+
+
 def test_a_budget_starts_unused() -> None:
     budget = Budget(10)
     assert (budget.used, budget.left) == (0, 10)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from dabbawala.cel import compile_calls, cost
 from dabbawala.cel.compile_calls import identifier
 from dabbawala.cel.compile_folds import fold
+from dabbawala.cel.soundness import CHECKED
 from dabbawala.cel.tree import Call, Checked, Const, Fold, Ident, ListOf, MapOf, Select
 from dabbawala.cel.types import head
 from dabbawala.cel.writer import LOCAL, CannotCompile, Form, Writer
@@ -64,9 +65,12 @@ def _ident(writer: Writer, node: Ident) -> str:
     writer.cost(1)
     found = writer.block.known.get(node.name)
     if found is None:
-        if head(writer.type_of(node)) == "type":
+        kind = head(writer.types.declared(node))
+        if kind == "type":
             return f"_type_ident(V, {node.name!r})"
         found = writer.block.known[node.name] = writer.keep(f"V[{node.name!r}]")
+        if kind in CHECKED:
+            writer.line(f"if type({found}) is not {CHECKED[kind]}: raise _Untyped")
     return found
 
 

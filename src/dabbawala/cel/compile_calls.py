@@ -231,7 +231,7 @@ def _matches(writer: Writer, node: Call) -> str | None:
 
 def is_optional(writer: Writer, node: Node) -> bool:
     # For the checker `object[?'x']` is dyn, because a dyn may be several things; it is an optional all the same.
-    return head(writer.type_of(node)) == "optional_type" or (isinstance(node, Call) and node.function in _PARTS)
+    return head(writer.types.declared(node)) == "optional_type" or (isinstance(node, Call) and node.function in _PARTS)
 
 
 def _raw(writer: Writer, node: Node) -> str:

@@ -1,4 +1,4 @@
-"""Comprehensions as loops. Macros arrive expanded; the standard ones are known again by the shape of their step.
+"""Comprehensions as loops.
 
 A comprehension goes on over errors, which its next step may absorb. An error ends the loop here: the interpreter
 evaluates again.
@@ -6,50 +6,12 @@ evaluates again.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from dabbawala.cel import cost
-from dabbawala.cel.tree import Call, Const, Fold, Ident, ListOf, Node
+from dabbawala.cel.compile_macros import Macro, macro
+from dabbawala.cel.soundness import element
+from dabbawala.cel.tree import Fold, ListOf
 from dabbawala.cel.types import head
 from dabbawala.cel.writer import LOCAL, Block, CannotCompile, Writer
-
-_TESTING, _BUILDING = 8, 16  # at least what the parts of a macro itself cost in a round
-
-
-class Macro(NamedTuple):
-    """What a comprehension of a standard macro does."""
-
-    kind: str
-    start: str
-    test: Node | None
-    made: Node | None
-    overhead: int
-
-
-def macro(node: Fold) -> Macro | None:
-    """The standard macro that a comprehension was written as."""
-    step = node.step
-    if not isinstance(step, Call):
-        return None
-    if step.function in ("_&&_", "_||_") and _is_name(step.arguments[0], node.accumulator):
-        kind = "all" if step.function == "_&&_" else "exists"
-        return Macro(kind, str(kind == "all"), step.arguments[1], None, _TESTING)
-    test: Node | None = None
-    change: Node = step
-    if step.function == "_?_:_":
-        test, change = step.arguments[:2]
-    if not isinstance(change, Call) or change.function != "_+_" or not _is_name(change.arguments[0], node.accumulator):
-        return None
-    added = change.arguments[1]
-    if isinstance(added, Const) and test is not None:
-        return Macro("exists_one", "0", test, None, _TESTING)
-    if isinstance(added, ListOf) and len(added.elements) == 1 and not added.optional:
-        return Macro("map", "[]", test, added.elements[0], _BUILDING)
-    return None
-
-
-def _is_name(node: Node, name: str) -> bool:
-    return isinstance(node, Ident) and node.name == name
 
 
 def fold(writer: Writer, node: Fold) -> str:
@@ -62,10 +24,11 @@ def fold(writer: Writer, node: Fold) -> str:
     if head(writer.type_of(node.range)) not in ("list", "map"):
         source = writer.keep(f"_range({source})")
     result, variable = writer.name(), writer.name()
-    outer = writer.block
+    outer, bound = writer.block, writer.types.bound
     writer.block = Block(outer.indent + " ", {**outer.known, node.variable: variable})
+    writer.types.bound = {**bound, node.variable: element(writer.type_of(node.range))}
     _body(writer, shape, result)
-    body, writer.block = writer.block, outer
+    body, writer.block, writer.types.bound = writer.block, outer, bound
     writer.counted = True
     writer.line(f"{result} = {shape.start}")
     writer.line(f"{LOCAL} += len({source}) * {body.bound + shape.overhead}")
@@ -98,9 +61,10 @@ def _body(writer: Writer, shape: Macro, result: str) -> None:
 def _binding(writer: Writer, node: Fold) -> str:
     """`optMap` and the like: a comprehension over nothing, whose accumulator only names a value."""
     value = writer.keep(writer.expression(node.initial))
-    outer = writer.block.known
+    outer, bound = writer.block.known, writer.types.bound
     writer.block.known = {**outer, node.accumulator: value}
+    writer.types.bound = {**bound, node.accumulator: "dyn"}
     text = writer.keep(writer.expression(node.result))
-    writer.block.known = outer
+    writer.block.known, writer.types.bound = outer, bound
     writer.cost(cost.LIST)
     return text

@@ -103,6 +103,10 @@ class Costly(ArithmeticError):
     """The bound of the cost is over the limit of an expression: the interpreter decides."""
 
 
+class Untyped(TypeError):
+    """A variable has not the type that it was declared with: the interpreter takes it as it is."""
+
+
 def truth(value: Any) -> Any:
     if value is True or value is False:
         return value
@@ -151,6 +155,16 @@ SUPPORT: dict[str, Any] = {
     "_uint": values.Uint,
     "_double": float,
     "_Costly": Costly,
+    "_Untyped": Untyped,
     **cost.RULES,
 }
-BUILTINS: dict[str, Any] = {"len": len}
+BUILTINS: dict[str, Any] = {
+    "len": len,
+    "type": type,
+    "str": str,
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "list": list,
+    "bytes": bytes,
+}

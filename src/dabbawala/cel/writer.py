@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dabbawala.cel.soundness import Types
 from dabbawala.cel.tree import Checked, Const, Node
 
 LOCAL = "n"  # the name of the counted part of the bound
@@ -34,13 +35,14 @@ class Writer:
     node is written."""
 
     def __init__(self, checked: Checked, forms: Mapping[type, Form]) -> None:
-        self._checked, self._forms = checked, forms
+        self._forms, self.types = forms, Types(checked)
         self.block = Block(" ", {})
         self.counted = False
         self._names = 0
 
     def type_of(self, node: Node) -> str:
-        return self._checked.types.get(node.id, "dyn")
+        """What the node's value surely is."""
+        return self.types.of(node)
 
     def expression(self, node: Node) -> str:
         return self._forms[type(node)](self, node)
