@@ -171,9 +171,10 @@ for _ in range(5000):
         ("object.replace('', object).size() > 0", "a" * 100_000),
         ("[object].map(x, x.replace('a', x)).map(x, x.replace('a', x)).map(x, x.size())", "a" * 2000),
         ("[1, 2, 3, 4, 5, 6, 7, 8].map(i, object).join('').size() > 0", "a" * 3_000_000),
+        ("sets.contains(object, object) || sets.equivalent(object, object)", [[place] for place in range(5000)]),
         ("object == [object[0]]", DEEP),
     ],
-    ids=["loops", "lists", "doubling", "growth", "growing growth", "joining", "depth"],
+    ids=["loops", "lists", "doubling", "growth", "growing growth", "joining", "sets", "depth"],
 )
 def test_a_catastrophe_ends_soon_and_small(source: str, data: Any) -> None:
     program = OBJECT.compile(source)

@@ -102,13 +102,12 @@ def _list(writer: Writer, node: ListOf) -> str:
 
 def _map(writer: Writer, node: MapOf) -> str:
     writer.cost(cost.MAP)
-    if any(optional for _, _, optional in node.entries):
-        raise CannotCompile
+    entries = [(writer.expression(key), writer.expression(value), optional) for key, value, optional in node.entries]
     keys = {key.value for key, _, _ in node.entries if isinstance(key, Const) and isinstance(key.value, str)}
-    entries = [(writer.expression(key), writer.expression(value)) for key, value, _ in node.entries]
-    if len(keys) == len(entries):
-        return "{" + ", ".join(f"{key}: {value}" for key, value in entries) + "}"
-    return f"_as_map([{', '.join(f'({key}, {value})' for key, value in entries)}])"
+    if len(keys) == len(entries) and not any(optional for _, _, optional in entries):
+        return "{" + ", ".join(f"{key}: {value}" for key, value, _ in entries) + "}"
+    pairs = [f"*_optional_entry({key}, {value})" if opt else f"({key}, {value})" for key, value, opt in entries]
+    return f"_as_map([{', '.join(pairs)}])"
 
 
 _FORMS: dict[type, Form] = {

@@ -135,6 +135,10 @@ def optional_element(value: Any) -> tuple[Any, ...]:
     return (value.value,) if value.present else ()
 
 
+def optional_entry(key: Any, value: Any) -> tuple[tuple[Any, Any], ...]:
+    return ((key, value.value),) if value.present else ()
+
+
 def type_ident(variables: Any, name: str) -> Any:
     return values.TypeValue(values.TYPE_IDENTS[name])
 
@@ -151,6 +155,7 @@ SUPPORT: dict[str, Any] = {
     "_lookup": values.lookup,
     "_as_map": values.as_map,
     "_optional_element": optional_element,
+    "_optional_entry": optional_entry,
     "_type_ident": type_ident,
     "_uint": values.Uint,
     "_double": float,

@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from dabbawala.cel import arithmetic, strings
-from dabbawala.cel.errors import EvaluationError
+from dabbawala.cel.cost import PER_EXPRESSION
+from dabbawala.cel.errors import CostExceeded, EvaluationError
 from dabbawala.cel.times import Duration
 from dabbawala.cel.values import Uint, contains, equals, signature
 
@@ -65,9 +66,15 @@ def last_index_of(items: Any, wanted: Any, *start: Any) -> int:
     return -1
 
 
+def _two_lists(function: str, left: Any, right: Any) -> None:
+    """Raises CostExceeded before the work is done, when its cost would be over the limit of any expression."""
+    if len(_listed(function, left, right)) * len(_listed(function, right, left)) > PER_EXPRESSION:
+        raise CostExceeded("operation cancelled: actual cost limit exceeded")
+
+
 def sets_contain(items: Any, wanted: Any) -> bool:
-    _listed("sets.contains", items, wanted)
-    return all(contains(one, items) for one in _listed("sets.contains", wanted, items))
+    _two_lists("sets.contains", items, wanted)
+    return all(contains(one, items) for one in wanted)
 
 
 def sets_equivalent(left: Any, right: Any) -> bool:
@@ -75,8 +82,8 @@ def sets_equivalent(left: Any, right: Any) -> bool:
 
 
 def sets_intersect(left: Any, right: Any) -> bool:
-    _listed("sets.intersects", left, right)
-    return any(contains(one, left) for one in _listed("sets.intersects", right, left))
+    _two_lists("sets.intersects", left, right)
+    return any(contains(one, left) for one in right)
 
 
 # By overload where the type of an empty list decides.

@@ -21,13 +21,14 @@ from dabbawala.cel.interpret import Evaluation
 from dabbawala.cel.tree import Checked, read
 
 _STORED = (1, MAGIC_NUMBER)  # the form of what is stored, and Python's of code
+_OPEN_MAX = 10_000  # evaluations of one budget whose exact cost is not counted yet
 # What optimistic code raises where the language has an error, or its own reason.
 _SURPRISES = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, EvaluationError)
 
 
 class Budget:
-    """Cost that several evaluations share. Bounds are added first; when they reach the limit, the evaluations so far
-    are repeated exactly."""
+    """Cost that several evaluations share, such as those of one binding. Bounds are added first; when they reach the
+    limit, the evaluations so far are repeated exactly, with the same variables."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -48,7 +49,7 @@ class Budget:
 
     def admit(self, program: Program, variables: Mapping[str, Any], bound: int) -> bool:
         """Whether an evaluation surely fits."""
-        if bound > self.left:
+        if bound > self.left or len(self._open) >= _OPEN_MAX:
             self._settle()
             if bound > self.left:
                 return False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from dabbawala.apimachinery import quantity as quantities
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.values import INT_MAX, INT_MIN, signature
+
+_EXACT = Context(prec=200)
 
 
 class Quantity:
@@ -86,6 +88,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "isGreaterThan": lambda value, other: compare(value, other) > 0,
     "isLessThan": lambda value, other: compare(value, other) < 0,
     "compareTo": compare,
-    "add": lambda value, other: Quantity(_number("add", value, other) + _operand("add", value, other)),
-    "sub": lambda value, other: Quantity(_number("sub", value, other) - _operand("sub", value, other)),
+    "add": lambda value, other: Quantity(_EXACT.add(_number("add", value, other), _operand("add", value, other))),
+    "sub": lambda value, other: Quantity(_EXACT.subtract(_number("sub", value, other), _operand("sub", value, other))),
 }

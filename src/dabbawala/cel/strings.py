@@ -78,8 +78,10 @@ def find(text: Any, expression: Any) -> str:
 
 def find_all(text: Any, expression: Any, limit: Any = -1) -> list[str]:
     check("findAll", (text, expression, limit), str, str, int)
-    matched = pattern(expression).finditer(text)
-    return [match[0] for match in (islice(matched, limit) if limit >= 0 else matched)]
+    matched = islice(pattern(expression).finditer(text), limit if 0 <= limit < LONGEST_LIST else LONGEST_LIST + 1)
+    found = [match[0] for match in matched]
+    too_long(len(found), LONGEST_LIST)
+    return found
 
 
 def char_at(text: Any, place: Any) -> str:
