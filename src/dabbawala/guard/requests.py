@@ -11,7 +11,7 @@ from dabbawala.policy.matching import CREATE, Request
 def creating(obj: Object, resource: Resource) -> Request:
     """The CREATE request of an object as it would be stored."""
     name = meta.name(obj)
-    namespace = meta.namespace(obj) if resource.namespaced else name if resource.kind == "Namespace" else ""
+    namespace = meta.namespace(obj) if resource.namespaced else ""
     return Request(
         CREATE, resource.group, resource.version, resource.plural, resource.kind,
         namespace=namespace, name=name, object=obj,
