@@ -98,7 +98,7 @@ _FORMS = {
     "bool": (
         "({bool} && {bool})", "({bool} || {bool})", "!{bool}", "({bool} ? {bool} : {bool})", "({dyn} == {dyn})",
         "({dyn} != {dyn})", "({int} < {int})", "({dyn} < {int})", "({dyn} >= {dyn})", "({string} <= {string})",
-        "({dyn} in {list})", "({string} in {dyn})", "has({dyn}.{field})", "{list}.all({fold:bool})",
+        "({string} in {list})", "({dyn} in [{dyn}, dyn({int})])", "({string} in {dyn})", "has({dyn}.{field})", "{list}.all({fold:bool})",
         "{list}.exists({fold:bool})", "{list}.exists_one({fold:bool})", "{dyn}.all({fold:bool})",
         "{dyn}.exists({fold:bool})", "{string}.startsWith({string})", "{string}.endsWith({word})",
         "{string}.contains({string})", "{string}.matches('^[a-z]+$')", "({string} == {word})", "({dyn} == {word})",

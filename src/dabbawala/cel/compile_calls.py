@@ -238,7 +238,7 @@ def _raw(writer: Writer, node: Node) -> str:
     """The value of an optional, or M."""
     if isinstance(node, Select) and not node.test and is_optional(writer, node.operand):
         return _part_of(writer, node.operand, repr(node.field))
-    if isinstance(node, Call) and (node.function in _PARTS or node.function == "_[_]"):
+    if isinstance(node, Call) and _reads_optional(writer, node):
         operand, key = node.arguments
         if isinstance(key, Const) and isinstance(key.value, str):
             return _part_of(writer, operand, repr(key.value))
@@ -251,9 +251,14 @@ def _raw(writer: Writer, node: Node) -> str:
     return writer.keep(f"_unboxed({_plain(writer, node)})")
 
 
+def _reads_optional(writer: Writer, node: Call) -> bool:
+    """Whether what a call reads may be absent. A plain index of what is no optional fails instead."""
+    return node.function in _PARTS or (node.function == "_[_]" and is_optional(writer, node.arguments[0]))
+
+
 def _plain(writer: Writer, node: Node) -> str:
     """An optional by the library, where no short form fits."""
-    if isinstance(node, Call) and node.function in (*_PARTS, "_[_]"):
+    if isinstance(node, Call) and _reads_optional(writer, node):
         operand, key = node.arguments
         writer.cost(4)
         return f"_lookup({writer.expression(operand)}, {writer.expression(key)})"
