@@ -12,12 +12,13 @@ from pathlib import Path
 
 import yaml
 
-from dabbawala.api import argoproj_v1alpha1, custom_schemas
+from dabbawala.api import argoproj_v1alpha1, custom_schemas, readiness_v1alpha1
 from dabbawala.api.kind import Column, Kind
 from dabbawala.apimachinery.meta import Object
 
 _WIDTH = 160
 _HEADER = "# Derived: edit the kinds in dabbawala.api, then run `python -m dabbawala.api.definitions manifests/crds`.\n"
+SHIPPED = (*argoproj_v1alpha1.KINDS, *readiness_v1alpha1.KINDS)
 # Columns that every custom resource has anyway, or that are computed and have no path.
 _AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
@@ -80,7 +81,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def files(kinds: Iterable[Kind] = argoproj_v1alpha1.KINDS) -> dict[str, str]:
+def files(kinds: Iterable[Kind] = SHIPPED) -> dict[str, str]:
     """File name -> YAML, one definition each."""
     return {
         f"{kind.resource}.yaml": _HEADER

@@ -26,6 +26,7 @@ from dabbawala.api import (
     node_v1,
     policy_v1,
     rbac_v1,
+    readiness_v1alpha1,
     scheduling_v1,
     storage_v1,
 )
@@ -53,6 +54,7 @@ KINDS: tuple[Kind, ...] = (
     *argoproj_v1alpha1.KINDS,
     *istio_networking_v1.KINDS,
     *guard_v1alpha1.KINDS,
+    *readiness_v1alpha1.KINDS,
     *metrics_v1beta1.KINDS,
 )
 
