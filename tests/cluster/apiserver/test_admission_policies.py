@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -336,3 +337,25 @@ async def test_tokens_are_judged_before_they_are_made(server: APIServer) -> None
     path = "/api/v1/namespaces/default/serviceaccounts/robot/token"
     assert (await send(server, "POST", path, {"spec": {"expirationSeconds": 7200}})).status == 422
     assert (await send(server, "POST", path, {"spec": {"expirationSeconds": 3600}})).status == 201
+
+
+# When ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_policy_sees_when_an_object_was_made_and_when_it_was_last_changed(
+    server: APIServer, clock: VirtualClock
+) -> None:
+    """Policies have no clock: what ends at an instant ends by these two times, as upstream sets them beforehand."""
+    made = "timestamp(object.metadata.creationTimestamp)"
+    changed = "object.metadata.managedFields.all(m, timestamp(m.time) < timestamp('2026-06-01T00:00:00Z'))"
+    await install(server, policy(f"oldObject == null ? {made} < timestamp('2026-06-01T00:00:00Z') : {changed}"))
+    before = datetime(2026, 5, 31, 23, 59, 59, tzinfo=UTC)
+    clock.advance((before - clock.now()).total_seconds())
+    forged = {"creationTimestamp": "2020-01-01T00:00:00Z", "managedFields": []}
+    assert (await send(server, "POST", MAPS, config_map("early", a="1"))).status == 201
+    assert (await send(server, "PUT", f"{MAPS}/early", config_map("early", a="2"))).status == 200
+    clock.advance(1)
+    assert (await send(server, "PUT", f"{MAPS}/early", config_map("early", a="3"))).status == 422
+    late = config_map("late", a="1")
+    late["metadata"] |= forged
+    assert (await send(server, "POST", MAPS, late)).status == 422

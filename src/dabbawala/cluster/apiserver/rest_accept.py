@@ -1,8 +1,9 @@
 """What every write passes between decoding and storage: defaults, admission, preparation, validation.
 
-    default -> built-in mutators -> plugged-in mutators -> default -> prepare -> validate -> validators
+    default -> built-in mutators -> plugged-in mutators -> default -> prepare -> validate -> managed fields -> validators
 
-Defaults run twice, because a mutator may add what has defaults of its own.
+Defaults run twice, because a mutator may add what has defaults of its own. Validators see who manages which field, and
+since when, as they do upstream: a policy has no other clock for an update.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import FieldError
 from dabbawala.cluster.apiserver import admission as built_in
-from dabbawala.cluster.apiserver import rest_fields
+from dabbawala.cluster.apiserver import rest_fields, rest_managed
 from dabbawala.cluster.apiserver.core import Call
 from dabbawala.cluster.apiserver.plugins import Admission, Operation
 
@@ -59,14 +60,17 @@ async def judge(call: Call, admission: Admission) -> None:
 
 
 @asynccontextmanager
-async def accepted(call: Call, new: Object, old: Object | None) -> AsyncIterator[None]:
-    """Run everything on `new`, in place. Inside the block it may be stored; what admission reserved for it (addresses,
-    ports) is let go of afterwards. Raises the StatusError that refuses it."""
+async def accepted(call: Call, new: Object, old: Object | None, *, tracked: bool) -> AsyncIterator[None]:
+    """Run everything on `new`, in place; with `tracked`, note the call's field manager. Inside the block it may be
+    stored; what admission reserved for it (addresses, ports) is let go of afterwards. Raises the StatusError that
+    refuses it."""
     admission = admission_of(call, "UPDATE" if old else "CREATE", new, old)
     try:
         await _mutate(call, admission, new)
         call.kind.prepare(new, old)
         refuse(call, new, [*call.kind.validate(new, old), *rest_fields.errors(call.kind, new)])
+        if tracked:
+            rest_managed.track(call, new, old)
         await judge(call, admission)
         built_in.judge(call.core, admission)
         yield

@@ -9,7 +9,6 @@ from dabbawala.cluster.apiserver import (
     rest_accept,
     rest_bodies,
     rest_fields,
-    rest_managed,
     rest_meta,
     rest_size,
 )
@@ -33,9 +32,7 @@ async def create_object(call: Call, obj: Object, *, tracked: bool = True) -> byt
     rest_meta.check_identity(call, obj)
     rest_meta.begin(call, obj)
     generated = bool(obj["metadata"].get("generateName")) and not call.target.name
-    async with rest_accept.accepted(call, obj, None):
-        if tracked:
-            rest_managed.track(call, obj, None)
+    async with rest_accept.accepted(call, obj, None, tracked=tracked):
         if call.dry_run:
             return _unstored(call, obj)
         for attempt in range(_NAME_ATTEMPTS):

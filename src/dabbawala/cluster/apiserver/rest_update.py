@@ -110,14 +110,16 @@ async def _write(call: Call, entry: Entry, change: _Change) -> bytes:
     if call.target.subresource == "finalize":
         await rest_accept.judge(call, rest_accept.admission_of(call, "UPDATE", new, old))
     if not change.checked:
+        _track(call, change)
         return await _finish(call, entry, change)
     if call.target.subresource == "status":
         new = _with_status(call, new, old)
         rest_accept.refuse(call, new, [*refused, *rest_fields.errors(call.kind, new)])
+        _track(call, replace(change, new=new))
         await rest_accept.judge(call, rest_accept.admission_of(call, "UPDATE", new, old))
         return await _finish(call, entry, replace(change, new=new))
     rest_accept.refuse(call, new, refused)
-    async with rest_accept.accepted(call, new, old):
+    async with rest_accept.accepted(call, new, old, tracked=change.tracked):
         rest_meta.bump_generation(call.kind, new, old)
         return await _finish(call, entry, change)
 
@@ -140,10 +142,13 @@ def _with_status(call: Call, new: Object, old: Object) -> Object:
     return result
 
 
+def _track(call: Call, change: _Change) -> None:
+    if change.tracked:
+        rest_managed.track(call, change.new, change.old)
+
+
 async def _finish(call: Call, entry: Entry, change: _Change) -> bytes:
     new, old = change.new, change.old
-    if change.tracked:
-        rest_managed.track(call, new, old)
     if _same(new, old):
         return entry.body
     if call.dry_run:
