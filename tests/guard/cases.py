@@ -18,7 +18,8 @@ _LABELS = {"app": "case"}
 @dataclass(frozen=True, slots=True)
 class Case:
     """Objects that a check must pass or flag. `fields` are those that a bad case's findings name, where it says so;
-    `flags` the subjects (`Kind namespace/name`) of a case with several objects."""
+    `flags` the subjects (`Kind namespace/name`) that fail in a case with several objects, `unknown` those of which the
+    check cannot tell. `whole` makes them all the objects of a cluster."""
 
     check: str
     why: str
@@ -26,6 +27,8 @@ class Case:
     objects: tuple[Object, ...]
     fields: tuple[str, ...] | None
     flags: tuple[str, ...] | None
+    unknown: tuple[str, ...] = ()
+    whole: bool = False
 
     def __str__(self) -> str:
         return f"{self.check} {'good' if self.good else 'bad'}: {self.why}"
@@ -49,6 +52,8 @@ def _case(check_id: str, entry: dict[str, Any], good: bool) -> Case:
         tuple(_objects(entry)),
         None if fields is None else tuple(fields),
         None if flags is None else tuple(flags),
+        tuple(entry.get("unknown", ())),
+        bool(entry.get("whole")),
     )
 
 

@@ -120,7 +120,8 @@ def _ingress_backends(spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[st
 
 def _controller(entries: _Entries, ingress: Object, described: str) -> Proxy:
     """The pods of the controller that the class names; of any that is known where the class tells nothing."""
-    named = [name for name in CONTROLLERS if name in described or name.split("-")[0] in described.split()]
+    words = set(described.split()) - {"ingress"}
+    named = [name for name in CONTROLLERS if name in described or words & set(name.split("-"))]
     cloud = "alb" in described or "gce" in described
     wanted = named or ([] if cloud else list(CONTROLLERS))
     public = not is_internal(meta.annotations(ingress)) and "internal" not in described

@@ -24,6 +24,7 @@ from dabbawala.guard.relations import (
     reachability,
     references,
     regions,
+    routes,
     serving,
     settings,
     storage,
@@ -32,7 +33,7 @@ from dabbawala.guard.relations import (
 from dabbawala.policy.expressions import Dialect
 
 SUBJECTS = (
-    world, presence, references, zones, serving, reachability, exposed, mesh, identities, certificates, storage,
+    world, presence, references, zones, serving, routes, reachability, exposed, mesh, identities, certificates, storage,
     regions, nodes, backups, control_plane, audit_policy, settings,
 )  # fmt: skip
 """In the order in which docs/guard-checks.md tells of them."""

@@ -1,0 +1,79 @@
+"""Every check of more than one object says of its good cases that they are good, and finds in the bad ones what they
+name, no more and no less; and says that it cannot tell where it cannot."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+
+import orjson
+import pytest
+
+from dabbawala.guard import checks, scanning
+from dabbawala.guard.defaulting import Preparation
+from dabbawala.guard.documents import read as read_documents
+from dabbawala.guard.engine import Engine
+from dabbawala.guard.findings import Report, Status
+from dabbawala.guard.inventory import Inventory
+from dabbawala.guard.world import World
+from tests.guard import cases
+from tests.guard.cases import Case
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OWN = [name for name, check in checks.shipped().items() if not check.native]
+
+
+@cache
+def engine(check_id: str) -> Engine:
+    return Engine([checks.shipped()[check_id]], now=NOW)
+
+
+def scanned(case: Case) -> Report:
+    """What a scan of the case's objects says, with the check alone."""
+    text = b"\n---\n".join(orjson.dumps(obj) for obj in case.objects)
+    documents = read_documents("case.yaml", text).documents
+    preparation = Preparation(document.object for document in documents)
+    known = Inventory(resources=preparation.resources)
+    for document in documents:
+        prepared = preparation.prepare(document)
+        assert prepared.object is not None
+        assert prepared.valid, (str(case), prepared.problems)
+        known.add(prepared.object, document)
+    report = Report()
+    scanning.judge(World(known, now=NOW, whole=case.whole), engine(case.check), report)
+    return report
+
+
+@pytest.mark.parametrize("check_id", OWN)
+def test_expressions_compile(check_id: str) -> None:
+    assert not [fault for _, fault in engine(check_id).faults]
+
+
+@pytest.mark.parametrize("check_id", OWN)
+def test_good_cases_pass_and_bad_cases_name_their_subjects(check_id: str) -> None:
+    for case in cases.read(check_id):
+        report = scanned(case)
+        said = {(str(finding.subject), finding.status): finding.message for finding in report.findings}
+        if not case.good and case.flags is None and not case.unknown:
+            assert [status for _, status in said] == [Status.FAIL] * len(case.objects), (str(case), said)
+            continue
+        expected = {(subject, Status.FAIL) for subject in case.flags or ()}
+        expected |= {(subject, Status.UNKNOWN) for subject in case.unknown}
+        assert set(said) == expected, (str(case), said)
+        assert bool(expected) is not case.good, str(case)
+        assert case.good or len(said) == len(report.findings), str(case)
+
+
+@pytest.mark.parametrize("check_id", OWN)
+def test_the_first_good_case_is_about_something_that_the_check_looks_at(check_id: str) -> None:
+    assert scanned(cases.read(check_id)[0]).passed.get(check_id)
+
+
+@pytest.mark.parametrize("check_id", OWN)
+def test_findings_are_placed_on_a_field_of_their_object(check_id: str) -> None:
+    for case in cases.read(check_id):
+        for finding in scanned(case).findings:
+            assert finding.place.file == "case.yaml", (str(case), finding.place)
+            assert finding.message
+            assert "\n" not in finding.message
+            assert not finding.message.startswith("failed expression"), finding.message
