@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from dabbawala.cel.errors import CostExceeded, EvaluationError
-from dabbawala.cel.values import INT_MAX, INT_MIN, UINT_MAX, Uint, is_number
+from dabbawala.cel.values import LARGEST_INT, LARGEST_UINT, SMALLEST_INT, Uint, is_number
 
-LONGEST_TEXT = 16 * 2**20  # characters or bytes that one operation may make
-LONGEST_LIST = 2**20  # elements
+TEXT_MAX = 16 * 2**20  # characters or bytes that one operation may make
+LIST_MAX = 2**20  # elements
 
 
 def no_overload() -> EvaluationError:
@@ -17,18 +17,18 @@ def no_overload() -> EvaluationError:
 
 
 def whole(value: int) -> int:
-    if INT_MIN <= value <= INT_MAX:
+    if SMALLEST_INT <= value <= LARGEST_INT:
         return value
     raise EvaluationError("integer overflow")
 
 
 def unsigned(value: int) -> Uint:
-    if 0 <= value <= UINT_MAX:
+    if 0 <= value <= LARGEST_UINT:
         return Uint(value)
     raise EvaluationError("unsigned integer overflow")
 
 
-def too_long(length: int, limit: int = LONGEST_TEXT) -> None:
+def too_long(length: int, limit: int = TEXT_MAX) -> None:
     """Raises CostExceeded before memory is taken for a result that nobody can want."""
     if length > limit:
         raise CostExceeded(f"operation cancelled: a result of {length} elements is over the limit of {limit}")
@@ -43,7 +43,7 @@ def add(left: Any, right: Any) -> Any:
             too_long(len(left) + len(right))
             return left + right
         if kind is list:
-            too_long(len(left) + len(right), LONGEST_LIST)
+            too_long(len(left) + len(right), LIST_MAX)
             return left + right
         if kind is float:
             return left + right
@@ -111,7 +111,7 @@ def modulo(left: Any, right: Any) -> Any:
         raise no_overload()
     if right == 0:
         raise EvaluationError("modulus by zero")
-    if left == INT_MIN and right == -1:
+    if left == SMALLEST_INT and right == -1:
         raise EvaluationError("integer overflow")
     remainder = abs(int(left)) % abs(int(right))
     return Uint(remainder) if kind is Uint else -remainder if left < 0 else remainder

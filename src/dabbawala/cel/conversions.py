@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from dabbawala.cel.errors import EvaluationError
-from dabbawala.cel.values import INT_MAX, INT_MIN, UINT_MAX, Uint, is_map, signature, type_of
+from dabbawala.cel.values import LARGEST_INT, LARGEST_UINT, SMALLEST_INT, Uint, is_map, signature, type_of
 
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _UNSIGNED = re.compile(r"[0-9]+")
@@ -22,15 +22,15 @@ def to_int(value: Any) -> int:
     if kind is int:
         return int(value)
     if kind is Uint:
-        if value > INT_MAX:
+        if value > LARGEST_INT:
             raise EvaluationError("integer overflow")
         return int(value)
     if kind is float:
-        if not math.isfinite(value) or not INT_MIN < value < 2.0**63:
+        if not math.isfinite(value) or not SMALLEST_INT < value < 2.0**63:
             raise EvaluationError("integer overflow")
         return int(value)
     if kind is str:
-        return _parsed("ParseInt", _WHOLE, value, INT_MIN, INT_MAX)
+        return _parsed("ParseInt", _WHOLE, value, SMALLEST_INT, LARGEST_INT)
     if hasattr(value, "cel_int"):
         return int(value.cel_int())
     raise signature("int", value)
@@ -57,7 +57,7 @@ def to_uint(value: Any) -> Uint:
             raise EvaluationError("unsigned integer overflow")
         return Uint(value)
     if kind is str:
-        return Uint(_parsed("ParseUint", _UNSIGNED, value, 0, UINT_MAX))
+        return Uint(_parsed("ParseUint", _UNSIGNED, value, 0, LARGEST_UINT))
     raise signature("uint", value)
 
 

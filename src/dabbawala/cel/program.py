@@ -18,7 +18,7 @@ from dabbawala.cel import cost
 from dabbawala.cel.compile import Compiled
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.interpret import Evaluation
-from dabbawala.cel.tree import Checked, read
+from dabbawala.cel.tree import Checked, Node, read
 
 _STORED = (1, MAGIC_NUMBER)  # the form of what is stored, and Python's of code
 _OPEN_MAX = 10_000  # evaluations of one budget whose exact cost is not counted yet
@@ -98,6 +98,11 @@ class Program:
         except (EOFError, TypeError, ValueError) as error:
             raise ValueError(f"no program of this version: {error}") from None
         return cls(source, result_type, checked, library=library, code=Compiled(*compiled) if compiled else None)
+
+    @property
+    def tree(self) -> Node:
+        """What it is made of, for those who want to know what it reads."""
+        return self._checked.root
 
     @cached_property
     def _checked(self) -> Checked:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dabbawala.apimachinery import quantity as quantities
 from dabbawala.cel.errors import EvaluationError
-from dabbawala.cel.values import INT_MAX, INT_MIN, signature
+from dabbawala.cel.values import LARGEST_INT, SMALLEST_INT, signature
 
 _EXACT = Context(prec=200)
 
@@ -59,7 +59,7 @@ def _operand(function: str, value: Any, other: Any) -> Decimal:
 
 def is_integer(value: Any) -> bool:
     number = _number("isInteger", value)
-    return number == number.to_integral_value() and INT_MIN <= number <= INT_MAX
+    return number == number.to_integral_value() and SMALLEST_INT <= number <= LARGEST_INT
 
 
 def as_integer(value: Any) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import re2
 
-from dabbawala.cel.arithmetic import LONGEST_LIST, too_long
+from dabbawala.cel.arithmetic import LIST_MAX, too_long
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.values import signature
 
@@ -78,9 +78,9 @@ def find(text: Any, expression: Any) -> str:
 
 def find_all(text: Any, expression: Any, limit: Any = -1) -> list[str]:
     check("findAll", (text, expression, limit), str, str, int)
-    matched = islice(pattern(expression).finditer(text), limit if 0 <= limit < LONGEST_LIST else LONGEST_LIST + 1)
+    matched = islice(pattern(expression).finditer(text), limit if 0 <= limit < LIST_MAX else LIST_MAX + 1)
     found = [match[0] for match in matched]
-    too_long(len(found), LONGEST_LIST)
+    too_long(len(found), LIST_MAX)
     return found
 
 
@@ -143,9 +143,9 @@ def split(text: Any, separator: Any, limit: Any = -1) -> list[str]:
     if limit == 1:
         return [text]
     if separator:
-        too_long(text.count(separator), LONGEST_LIST)
+        too_long(text.count(separator), LIST_MAX)
         return list(text.split(separator, limit - 1 if limit > 0 else -1))
-    too_long(len(text), LONGEST_LIST)
+    too_long(len(text), LIST_MAX)
     if limit < 0 or limit >= len(text):
         return list(text)
     return [*text[: limit - 1], text[limit - 1 :]]

@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from dabbawala.cel.errors import EvaluationError
-from dabbawala.cel.values import INT_MAX, INT_MIN, signature
+from dabbawala.cel.values import LARGEST_INT, SMALLEST_INT, signature
 
 _PARSED = 1024  # texts whose values are kept
 _SECOND = 1_000_000_000  # nanoseconds
@@ -35,7 +35,7 @@ class Duration:
     cel_type = "google.protobuf.Duration"
 
     def __init__(self, nanoseconds: int) -> None:
-        if not INT_MIN <= nanoseconds <= INT_MAX:
+        if not SMALLEST_INT <= nanoseconds <= LARGEST_INT:
             raise EvaluationError("duration overflow")
         self.nanoseconds = nanoseconds
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from dabbawala.cel.errors import EvaluationError
 
-INT_MIN, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
+SMALLEST_INT, LARGEST_INT, LARGEST_UINT = -(2**63), 2**63 - 1, 2**64 - 1
 _ABSENT = object()
 
 
