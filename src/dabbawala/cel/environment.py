@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -29,7 +32,13 @@ _TOO_DEEP = re.compile(r"recursion (depth|limit)")
 _DEPTH_MAX = 32  # levels; the front end's own, where cel-go has 250
 _WORD = re.compile(r"\w+")
 _ENVIRONMENTS = 256  # front ends that are kept
-_PROGRAMS = 2048
+_PROGRAMS = 4096
+_STORED = 20_000  # programs of a store; those of all checks are a tenth
+_Variables = tuple[tuple[str, str], ...]
+_Signature = tuple[str, tuple[str, ...], str, bool]
+StoreKey = tuple[str, _Variables, str, str, bool]
+"""An expression, the variables that it names, the server's version, the functions beside the library, and whether types
+with fields are among the variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +52,24 @@ class Function:
     receiver: bool = False
 
 
+class Store:
+    """Programs as `dumps` gives them, by what they were compiled from. Environments take what it holds instead of
+    compiling, and add what it lacks; keeping it between processes is its owner's matter. Whoever can write to it runs
+    code."""
+
+    def __init__(self, programs: Mapping[StoreKey, bytes] = MappingProxyType({})) -> None:
+        self.programs = dict(programs)
+        self.learnt = False
+
+    def learn(self, key: StoreKey, program: bytes) -> None:
+        if len(self.programs) < _STORED:
+            self.programs[key] = program
+            self.learnt = True
+
+
 class Environment:
     """Variables by name with their types. `version` is the server's minor version, whose functions are known; `types`
-    are those that have fields."""
+    are those that have fields; a `store` has programs that were compiled before."""
 
     def __init__(
         self,
@@ -54,13 +78,16 @@ class Environment:
         version: str = "1.30",
         functions: Sequence[Function] = (),
         types: Types | None = None,
+        store: Store | None = None,
     ) -> None:
-        self.variables, self.version, self.functions, self.types = dict(variables), version, tuple(functions), types
+        self.variables, self.version, self.types, self.store = dict(variables), version, types, store
+        self._known = _functions(tuple(functions))
 
     def extended(self, name: str, type: str) -> Environment:
         """One more variable, such as `variables.x`."""
-        variables = {**self.variables, name: type}
-        return Environment(variables, version=self.version, functions=self.functions, types=self.types)
+        made = copy(self)
+        made.variables = {**self.variables, name: type}
+        return made
 
     def compile(self, source: str) -> Program:
         """The program of an expression. Raises CompileError."""
@@ -69,28 +96,52 @@ class Environment:
         words = set(_WORD.findall(source))
         variables = tuple((name, type) for name, type in self.variables.items() if name.rpartition(".")[2] in words)
         known = self.types if self.types is not None and any(self.types.knows(type) for _, type in variables) else None
-        return _compiled(source, variables, self.version, self.functions, known)
+        return _compiled(source, variables, (self.version, self._known), known, self.store)
 
     def load(self, stored: bytes) -> Program:
         """A program from what its `dumps` gave, without the front end. Raises ValueError when it was stored by another
         version of Python or of this package."""
-        return Program.loads(stored, _library(self.functions))
+        return Program.loads(stored, self._known.library)
 
 
-_Variables = tuple[tuple[str, str], ...]
-_Signature = tuple[str, tuple[str, ...], str, bool]
+class _Functions:
+    """Functions beside the library. Compared by identity, because there are a hundred of them and every expression
+    asks; `text` is what they are to the front end."""
+
+    def __init__(self, functions: tuple[Function, ...]) -> None:
+        self.library = _library(functions)
+        self.signatures = tuple((one.name, one.arguments, one.result, one.receiver) for one in functions)
+        self.text = repr(self.signatures)
 
 
-def _signatures(functions: tuple[Function, ...]) -> tuple[_Signature, ...]:
-    return tuple((one.name, one.arguments, one.result, one.receiver) for one in functions)
+@lru_cache(maxsize=64)
+def _functions(functions: tuple[Function, ...]) -> _Functions:
+    return _Functions(functions)
+
+
+_Functionality = tuple[str, _Functions]
 
 
 @lru_cache(maxsize=_PROGRAMS)
 def _compiled(
-    source: str, variables: _Variables, version: str, functions: tuple[Function, ...], types: Types | None
+    source: str, variables: _Variables, functions: _Functionality, types: Types | None, store: Store | None
 ) -> Program:
-    front_end = _front_end(variables, version, _signatures(functions), types)
-    library = _library(functions)
+    if store is None:
+        return _made(source, variables, functions, types)
+    version, known = functions
+    key = (source, variables, version, known.text, types is not None)
+    stored = store.programs.get(key)
+    if stored is not None:
+        with suppress(ValueError):
+            return Program.loads(stored, known.library)
+    program = _made(source, variables, functions, types)
+    store.learn(key, program.dumps())
+    return program
+
+
+def _made(source: str, variables: _Variables, functions: _Functionality, types: Types | None) -> Program:
+    version, library = functions[0], functions[1].library
+    front_end = _front_end(variables, version, functions[1].signatures, types)
     try:
         serialized = bytes(front_end.compile(source).serialize())
         checked = read(serialized)
@@ -125,7 +176,6 @@ def _configuration(version: str, functions: tuple[_Signature, ...], odd: _Variab
     return cel.NewEnvConfigFromYaml(orjson.dumps(configuration).decode())
 
 
-@lru_cache(maxsize=64)
 def _library(functions: tuple[Function, ...]) -> Library:
     from dabbawala.cel import library
 

@@ -22,8 +22,8 @@ from dabbawala.cel.tree import Checked, Node, read
 
 _STORED = (1, MAGIC_NUMBER)  # the form of what is stored, and Python's of code
 _OPEN_MAX = 10_000  # evaluations of one budget whose exact cost is not counted yet
-# What optimistic code raises where the language has an error, or its own reason.
-_SURPRISES = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, EvaluationError)
+SURPRISES = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, EvaluationError)
+"""What optimistic code raises where the language has an error, or its own reason."""
 
 
 class Budget:
@@ -115,7 +115,7 @@ class Program:
             return self.interpret(variables, budget=budget)
         try:
             value = run(variables)
-        except _SURPRISES:
+        except SURPRISES:
             return self.interpret(variables, budget=budget)
         bound = self._bound
         if not bound:
@@ -124,13 +124,24 @@ class Program:
             return self.interpret(variables, budget=budget)
         return value
 
+    def guess(self, variables: Mapping[str, Any]) -> tuple[Any, int]:
+        """The value by compiled code alone, and what it costs at most. Raises SURPRISES where only `evaluate` can tell
+        what the value is, or the error."""
+        run = self._run
+        if run is None:
+            raise EvaluationError("only the interpreter can evaluate it")
+        if self._bound:
+            return run(variables), self._bound
+        found: tuple[Any, int] = run(variables)
+        return found
+
     def bound(self, variables: Mapping[str, Any]) -> int | None:
         """At least what an evaluation costs; None when only the interpreter can evaluate it."""
         if self._run is None:
             return None
         try:
             value = self._run(variables)
-        except _SURPRISES:
+        except SURPRISES:
             return None
         return self._bound or int(value[1])
 
