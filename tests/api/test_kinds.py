@@ -24,7 +24,7 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import schema
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CRDS = Path(__file__).parents[2] / "manifests" / "crds"
+ROOT = Path(__file__).parents[2]
 STORED = [item for item in KINDS if item.is_stored]
 
 
@@ -83,19 +83,20 @@ def test_schemas_of_other_projects_are_structural(item: Kind) -> None:
     assert list(apiextensions_rules.schema_root(unfolded, "schema")) == []
 
 
-@pytest.mark.parametrize("name", definitions.files())
-def test_the_shipped_definitions_are_those_of_the_kinds(name: str) -> None:
-    assert (CRDS / name).read_text() == definitions.files()[name], definitions.__doc__
+@pytest.mark.parametrize("directory", definitions.SHIPPED)
+def test_the_shipped_definitions_are_those_of_the_kinds(directory: str) -> None:
+    shipped = {path.name: path.read_text() for path in (ROOT / directory).iterdir()}
+    assert shipped == definitions.files(directory), definitions.__doc__
 
 
-@pytest.mark.parametrize("item", [item for item in KINDS if item.group == "argoproj.io"], ids=repr)
+@pytest.mark.parametrize("item", [item for kinds in definitions.SHIPPED.values() for item in kinds], ids=repr)
 def test_our_own_server_would_accept_the_shipped_definitions(item: Kind) -> None:
     crd = copy.deepcopy(definitions.definition(item))
     served = apiextensions_v1.CUSTOM_RESOURCE_DEFINITION
     served.default(crd)
     served.prepare(crd, None)
     assert served.validate(crd, None) == []
-    assert crd["status"]["storedVersions"] == ["v1alpha1"]
+    assert crd["status"]["storedVersions"] == [item.version]
 
 
 def test_templates_in_shipped_definitions_keep_their_labels() -> None:

@@ -1,24 +1,28 @@
 """CustomResourceDefinitions of kinds that are built in here, for clusters where they must be installed.
 
-`manifests/crds/` holds what this module makes; `python -m dabbawala.api.definitions DIRECTORY` writes it anew, and a
-test says whether it has been forgotten. Pure, but for that command.
+`manifests/crds/` and `manifests/guard/crds/` hold what this module makes; `python -m dabbawala.api.definitions
+DIRECTORY` writes one of them anew, and a test says whether it has been forgotten. Pure, but for that command.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
-from dabbawala.api import argoproj_v1alpha1, custom_schemas, readiness_v1alpha1
+from dabbawala.api import argoproj_v1alpha1, custom_schemas, guard_v1alpha1, readiness_v1alpha1, wgpolicyk8s_v1alpha2
 from dabbawala.api.kind import Column, Kind
 from dabbawala.apimachinery.meta import Object
 
 _WIDTH = 160
-_HEADER = "# Derived: edit the kinds in dabbawala.api, then run `python -m dabbawala.api.definitions manifests/crds`.\n"
-SHIPPED = (*argoproj_v1alpha1.KINDS, *readiness_v1alpha1.KINDS)
+_HEADER = "# Derived: edit the kinds in dabbawala.api, then run `python -m dabbawala.api.definitions {directory}`.\n"
+SHIPPED: Mapping[str, tuple[Kind, ...]] = {
+    "manifests/crds": (*argoproj_v1alpha1.KINDS, *readiness_v1alpha1.KINDS),
+    "manifests/guard/crds": (*guard_v1alpha1.KINDS, *wgpolicyk8s_v1alpha2.KINDS),
+}
+"""The kinds of each directory of the repository."""
 # Columns that every custom resource has anyway, or that are computed and have no path.
 _AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
@@ -81,20 +85,20 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def files(kinds: Iterable[Kind] = SHIPPED) -> dict[str, str]:
-    """File name -> YAML, one definition each."""
+def files(directory: str = "manifests/crds") -> dict[str, str]:
+    """File name -> YAML, one definition each, of a directory of SHIPPED."""
     return {
-        f"{kind.resource}.yaml": _HEADER
+        f"{kind.resource}.yaml": _HEADER.format(directory=directory)
         + yaml.dump(definition(kind), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=_WIDTH)
-        for kind in kinds
+        for kind in SHIPPED[directory]
     }
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the files into the directory named by the first argument."""
+    """Write the files of the directory named by the first argument, as seen from the repository."""
     directory = Path(arguments[0])
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in files().items():
+    for name, text in files(arguments[0].rstrip("/")).items():
         (directory / name).write_text(text)
     return 0
 

@@ -29,6 +29,7 @@ from dabbawala.api import (
     readiness_v1alpha1,
     scheduling_v1,
     storage_v1,
+    wgpolicyk8s_v1alpha2,
 )
 from dabbawala.api.kind import Kind
 
@@ -54,6 +55,7 @@ KINDS: tuple[Kind, ...] = (
     *argoproj_v1alpha1.KINDS,
     *istio_networking_v1.KINDS,
     *guard_v1alpha1.KINDS,
+    *wgpolicyk8s_v1alpha2.KINDS,
     *readiness_v1alpha1.KINDS,
     *metrics_v1beta1.KINDS,
 )

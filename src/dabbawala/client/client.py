@@ -109,17 +109,25 @@ class Client:
     ) -> ObjectList:
         """All pages. The items carry apiVersion and kind, which servers leave out of lists."""
         items: list[Object] = []
-        token, version = "", ""
+        version = ""
+        async for page in self.pages(kind, namespace, label_selector=label_selector, field_selector=field_selector):
+            version = version or page.resource_version
+            items.extend(page.items)
+        return ObjectList(items, version)
+
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, *, label_selector: str = "", field_selector: str = ""
+    ) -> AsyncIterator[ObjectList]:
+        """As `list`, page by page. Raises Expired where the server has forgotten the list before its last page."""
+        token = ""
         while True:
             query = _present(limit=str(PAGE_SIZE), labelSelector=label_selector, fieldSelector=field_selector)
             page = await self._call("GET", kind.path(namespace or ""), [*query, *_present(**{"continue": token})])
-            version = version or meta.resource_version(page)
-            items.extend(
-                {"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page.get("items") or ()
-            )
             token = str((page.get("metadata") or {}).get("continue") or "")
+            items = [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page.get("items") or ()]
+            yield ObjectList(items, meta.resource_version(page), token)
             if not token:
-                return ObjectList(items, version)
+                return
 
     async def watch(
         self,
@@ -179,11 +187,13 @@ class Client:
     ) -> Object:
         return await self._call("PATCH", kind.path(namespace, name, subresource), self._owned(), body, str(type))
 
-    async def apply(self, kind: Kind, obj: Object, *, subresource: str = "", force: bool = True) -> Object:
+    async def apply(
+        self, kind: Kind, obj: Object, *, subresource: str = "", force: bool = True, dry_run: bool = False
+    ) -> Object:
         """Server-side apply: the fields in `obj` become ours, the object is made where there is none. Raises BadRequest
         from a client without a field manager."""
         whole = {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
-        query = [*self._owned(), *_present(force="true" if force else "")]
+        query = [*self._owned(), *_present(force="true" if force else "", dryRun="All" if dry_run else "")]
         path = kind.path(meta.namespace(obj), meta.name(obj), subresource)
         return await self._call("PATCH", path, query, whole, str(PatchType.APPLY))
 

@@ -56,7 +56,8 @@ def scan(observed: Observed) -> Scan | None:
         report
         for kind in (POLICY_REPORT, CLUSTER_POLICY_REPORT)
         for report in observed.all(kind)
-        if meta.name(report) == NAME and meta.namespace(report) in ("", observed.namespace)
+        if (meta.name(report) == NAME or meta.name(report).startswith(f"{NAME}-"))
+        and meta.namespace(report) in ("", observed.namespace)
     ]
     if not found:
         return None
