@@ -247,6 +247,25 @@ def test_what_the_data_holds_counts_and_not_what_the_checker_believes(source: st
             assert evaluate({"object": data, "n": 1, **wrong}) is expected
 
 
+def test_environments_that_share_front_ends_see_only_their_own_variables() -> None:
+    with_number, with_text = OBJECT.extended("variables.x", "int"), OBJECT.extended("variables.x", "string")
+    for _ in range(2):
+        assert with_number.compile("variables.x + 1").result_type == "int"
+        assert with_text.compile("variables.x + 'a'").result_type == "string"
+        for environment, source in (
+            (OBJECT, "variables.x"),
+            (with_text, "variables.x + 1"),
+            (with_number, "variables.y"),
+        ):
+            with pytest.raises(CompileError):
+                environment.compile(source)
+        assert OBJECT.compile("object.map(x, x)").evaluate({"object": [1]}) == [1]
+    many = OBJECT
+    for number in range(60):
+        many = many.extended(f"variables.v{number}", "int" if number % 2 else "string")
+        assert many.compile(f"size(string(variables.v{number})) + object.n").result_type == "int"
+
+
 def test_a_budget_starts_unused() -> None:
     budget = Budget(10)
     assert (budget.used, budget.left) == (0, 10)

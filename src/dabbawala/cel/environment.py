@@ -1,7 +1,7 @@
 """Where expressions are compiled: the variables with their types, and the functions that a server of a version has.
 
-Google's C++ front end parses and checks; it is loaded when the first expression is compiled. What it declares stands
-in `declarations.py`.
+Google's C++ front end parses and checks; `frontend.py` loads it when the first expression is compiled. What it declares
+stands in `declarations.py`. What many policies write is compiled once.
 """
 
 from __future__ import annotations
@@ -15,28 +15,22 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-import orjson
-
 from dabbawala.cel import compile as compiler
 from dabbawala.cel import declarations
 from dabbawala.cel.errors import CompileError
+from dabbawala.cel.frontend import Variables, front_ends, meant, words
 from dabbawala.cel.messages import Types
 from dabbawala.cel.program import Library, Program, place
 from dabbawala.cel.tree import UnsupportedNode, read
-from dabbawala.cel.types import declaration, is_plain, signature
 from dabbawala.cel.validate import first_fault
 
 _PLACE = re.compile(r"ERROR: [^\n]*?:(-?\d+):(-?\d+): (.*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([\w.]+)'")
 _TOO_DEEP = re.compile(r"recursion (depth|limit)")
 _DEPTH_MAX = 32  # levels; the front end's own, where cel-go has 250
-_WORD = re.compile(r"\w+")
-_ENVIRONMENTS = 256  # front ends that are kept
 _PROGRAMS = 4096
 _STORED = 20_000  # programs of a store; those of all checks are a tenth
-_Variables = tuple[tuple[str, str], ...]
-_Signature = tuple[str, tuple[str, ...], str, bool]
-StoreKey = tuple[str, _Variables, str, str, bool]
+StoreKey = tuple[str, Variables, str, str, bool]
 """An expression, the variables that it names, the server's version, the functions beside the library, and whether types
 with fields are among the variables."""
 
@@ -91,10 +85,8 @@ class Environment:
 
     def compile(self, source: str) -> Program:
         """The program of an expression. Raises CompileError."""
-        # Environments of many policies differ in variables that an expression does not name: few front ends are made,
-        # and what many policies write is compiled once.
-        words = set(_WORD.findall(source))
-        variables = tuple((name, type) for name, type in self.variables.items() if name.rpartition(".")[2] in words)
+        found = words(source)
+        variables = tuple((name, type) for name, type in self.variables.items() if meant(name, found))
         known = self.types if self.types is not None and any(self.types.knows(type) for _, type in variables) else None
         return _compiled(source, variables, (self.version, self._known), known, self.store)
 
@@ -124,7 +116,7 @@ _Functionality = tuple[str, _Functions]
 
 @lru_cache(maxsize=_PROGRAMS)
 def _compiled(
-    source: str, variables: _Variables, functions: _Functionality, types: Types | None, store: Store | None
+    source: str, variables: Variables, functions: _Functionality, types: Types | None, store: Store | None
 ) -> Program:
     if store is None:
         return _made(source, variables, functions, types)
@@ -139,11 +131,10 @@ def _compiled(
     return program
 
 
-def _made(source: str, variables: _Variables, functions: _Functionality, types: Types | None) -> Program:
+def _made(source: str, variables: Variables, functions: _Functionality, types: Types | None) -> Program:
     version, library = functions[0], functions[1].library
-    front_end = _front_end(variables, version, functions[1].signatures, types)
     try:
-        serialized = bytes(front_end.compile(source).serialize())
+        serialized = front_ends(version, functions[1].signatures, types).compile(source, variables)
         checked = read(serialized)
     except UnsupportedNode as error:
         raise CompileError(str(error), 1, 1, source) from None
@@ -155,25 +146,6 @@ def _made(source: str, variables: _Variables, functions: _Functionality, types: 
         raise CompileError(fault.message, line, column, source)
     compiled = compiler.compile_tree(checked)
     return Program(source, checked.types.get(checked.root.id, "dyn"), serialized, library=library, code=compiled)
-
-
-@lru_cache(maxsize=_ENVIRONMENTS)
-def _front_end(variables: _Variables, version: str, functions: tuple[_Signature, ...], types: Types | None) -> Any:
-    from cel_expr_python import cel  # its shared library is loaded only by those who compile
-
-    declared = {name: cel.Type(signature(type)) for name, type in variables if is_plain(type)}
-    odd = tuple((name, type) for name, type in variables if not is_plain(type))
-    pool = {} if types is None else {"descriptor_pool": types.pool}
-    return cel.NewEnv(config=_configuration(version, functions, odd), variables=declared, **pool)
-
-
-@lru_cache(maxsize=_ENVIRONMENTS)
-def _configuration(version: str, functions: tuple[_Signature, ...], odd: _Variables) -> Any:
-    from cel_expr_python import cel
-
-    configuration = declarations.configuration(version, functions)
-    configuration["variables"] = [{"name": name, **declaration(type)} for name, type in odd]
-    return cel.NewEnvConfigFromYaml(orjson.dumps(configuration).decode())
 
 
 def _library(functions: tuple[Function, ...]) -> Library:
