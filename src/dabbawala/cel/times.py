@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.values import LARGEST_INT, SMALLEST_INT, signature
@@ -185,8 +184,12 @@ def _zone(name: Any) -> tzinfo:
     if found is not None:
         minutes = int(found[2]) * 60 + int(found[3])
         return timezone(timedelta(minutes=-minutes if found[1] == "-" else minutes))
+    if name in ("", "UTC"):
+        return UTC
+    from zoneinfo import ZoneInfo  # few expressions name a place
+
     try:
-        return UTC if name in ("", "UTC") else ZoneInfo(name)
+        return ZoneInfo(name)
     except (ValueError, OSError, KeyError):
         raise EvaluationError(f"unknown time zone {name}") from None
 
