@@ -203,6 +203,9 @@ def metrics() -> str:
         "At each node agent's `/metrics/resource`, by `container`, `pod` and `namespace`.",
         table(("Metric", "Meaning"), _helps("cluster/kubelet/stats.py")),
         *_of_rollouts(),
+        "## Of the runtime detector",
+        "At the address of its `--listen`: what it saw, said and missed.",
+        table(("Metric", "Type"), _yielded("guard/runtime/metrics.py")),
     )
 
 

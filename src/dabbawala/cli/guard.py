@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from dabbawala.apimachinery.clock import SystemClock
+from dabbawala.cli import guard_runtime
 from dabbawala.cli.command import CouldNotTell
 from dabbawala.guard import checks
 from dabbawala.guard.checks import SEVERITIES, Check
@@ -26,7 +27,7 @@ FORMATS = (TERMINAL, "json", "sarif", "junit", "html", "policy-report", "metrics
 PATH = click.Path(path_type=Path)
 
 
-@click.group()
+@click.group(commands=[guard_runtime.runtime])
 def guard() -> None:
     """What may not go to production, and why: in files, in a cluster, and at admission.
 

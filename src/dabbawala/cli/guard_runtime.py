@@ -17,7 +17,7 @@ from dabbawala.cli.command import CouldNotTell
 if TYPE_CHECKING:
     from dabbawala.guard.runtime.alerts import Alert
     from dabbawala.guard.runtime.detector import Detector
-    from dabbawala.guard.runtime.main import Outcome, Settings
+    from dabbawala.guard.runtime.main import Outcome, Settings, Watch
     from dabbawala.guard.runtime.rules import Rule
 
 NO = 1
@@ -60,7 +60,6 @@ def runtime(ctx: click.Context, /, **asked: Any) -> None:
         outcome = _run(ctx, settings, output, with_api=with_api)
     except (main.BadRules, main.CannotListen, main.CouldNotWatch) as error:
         raise CouldNotTell(str(error)) from error
-    _conclude(outcome)
     if outcome.alerts:
         sys.exit(NO)
 
@@ -78,7 +77,7 @@ def _run(ctx: click.Context, settings: Settings, output: str, *, with_api: bool)
         client = Client(http.HTTPTransport(chosen)) if chosen is not None else None
         try:
             shown = sinks.Lines("terminal", sys.stdout.buffer, sinks.line if output == "json" else _line)
-            return await main.run(settings, client, SystemClock(), shown=shown, begun=_say_begun)
+            return await main.run(settings, client, SystemClock(), shown=shown, watch=_told(main.Watch))
         finally:
             if client is not None:
                 await client.close()
@@ -86,10 +85,19 @@ def _run(ctx: click.Context, settings: Settings, output: str, *, with_api: bool)
     return watched()
 
 
-def _say_begun(detector: Detector) -> None:
-    for source, why in detector.absent.items():
-        click.echo(f"without {source}: {why}", err=True)
-    click.echo(f"watching {len(detector.containers)} containers", err=True)
+def _told(kind: type[Watch]) -> Watch:
+    """Says on standard error what begins, and at any end what was missed."""
+
+    class Told(kind):  # type: ignore[valid-type, misc]  # its module is imported only when it is needed
+        def begun(self, detector: Detector) -> None:
+            for source, why in detector.absent.items():
+                click.echo(f"without {source}: {why}", err=True)
+            click.echo(f"watching {len(detector.containers)} containers", err=True)
+
+        def over(self, outcome: Outcome) -> None:
+            _conclude(outcome)
+
+    return Told()
 
 
 def _line(alert: Alert) -> bytes:
@@ -101,7 +109,6 @@ def _line(alert: Alert) -> bytes:
 
 
 def _conclude(outcome: Outcome) -> None:
-    """What was missed is said at the end, whatever was seen."""
     for source, count in outcome.losses.items():
         if count:
             click.echo(f"{source}: the kernel dropped events {count} times because they came too fast", err=True)

@@ -23,6 +23,7 @@ from dabbawala.guard.runtime.containers import Containers, Living
 from dabbawala.guard.runtime.detector import Detector
 from dabbawala.guard.runtime.events import Container
 from dabbawala.guard.runtime.mounts import Mount, Mounts
+from dabbawala.guard.runtime.sieve import Sieve
 from dabbawala.guard.runtime.sources import connector, networks, sockets
 from dabbawala.guard.runtime.sources.connector import ProcessConnector
 from dabbawala.guard.runtime.sources.files import FileWatch, Seen
@@ -80,6 +81,7 @@ RULES = """
   output: "%fd.lport %proc.name"
   priority: INFO
 """
+ANY_FILE = "- rule: any\n  desc: d\n  output: o\n  priority: INFO\n  condition: evt.type in (open, unlink, rename)\n"
 DROP = "cp /bin/sleep /root/dropped; /root/dropped 0.2"
 MEMORY = (
     "/usr/bin/python3 -c \"import os; f = os.memfd_create('m'); os.write(f, open('/bin/sleep', 'rb').read()); "
@@ -228,7 +230,7 @@ def watched(tmp_path: Path) -> Iterator[tuple[FileWatch, Path]]:
     living = Living(Container("k"), os.getpid(), os.getpid(), 0.0, "")
     living.mounts = Mounts((Mount(str(tmp_path), "/volume", "ext4", True, True),))
     try:
-        watch = FileWatch((str(tmp_path),), mounts=False)
+        watch = FileWatch((str(tmp_path),), Sieve(given.built(ANY_FILE)), mounts=False)
     except Unavailable as missing:
         pytest.skip(str(missing))
     watch.watch(living)

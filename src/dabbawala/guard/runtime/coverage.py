@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dabbawala.guard.runtime import events
 from dabbawala.guard.runtime.rules import Rule
+from dabbawala.guard.runtime.sieve import Sieve
 from dabbawala.guard.runtime.sources import connector, files, polling, sockets
 from dabbawala.guard.runtime.sources.connector import ProcessConnector
 from dabbawala.guard.runtime.sources.files import FileWatch
@@ -64,7 +65,7 @@ def probe() -> Sources:
     except Unavailable as missing:
         absent[missing.name] = missing.why
     try:
-        watch = FileWatch(())
+        watch = FileWatch((), Sieve(()))
         whole = watch.whole
         watch.close()
     except Unavailable as missing:

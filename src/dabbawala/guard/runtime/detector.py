@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.guard.runtime import conditions, events, processes
@@ -20,8 +22,10 @@ from dabbawala.guard.runtime.containers import Containers, Living
 from dabbawala.guard.runtime.docket import Docket
 from dabbawala.guard.runtime.engine import Engine
 from dabbawala.guard.runtime.events import Event, Process
+from dabbawala.guard.runtime.pacing import Paced
 from dabbawala.guard.runtime.pods import Pods
 from dabbawala.guard.runtime.rules import Rule
+from dabbawala.guard.runtime.sieve import Sieve
 from dabbawala.guard.runtime.sources import connector, files, polling, sockets
 from dabbawala.guard.runtime.sources.connector import ProcessConnector
 from dabbawala.guard.runtime.sources.files import FileWatch, Seen
@@ -30,6 +34,14 @@ from dabbawala.guard.runtime.sources.polling import Polling
 from dabbawala.guard.runtime.sources.sockets import Found
 from dabbawala.guard.runtime.sources.source import Unavailable
 from dabbawala.guard.runtime.suspects import Suspects
+
+FILES_SECONDS = 0.1
+"""Where file events follow one another faster than this, they are taken in batches."""
+
+PEER_SECONDS = 10.0
+"""Connections of one process with one peer within this time are one."""
+
+PEERS_REMEMBERED = 4_096
 
 PRIORITY = -10
 """The nice value that root's detector gives itself."""
@@ -57,6 +69,7 @@ class Detector:
         self.connector: ProcessConnector | None = None
         self.files: FileWatch | None = None
         self._rules = rules
+        self._sieve = Sieve(rules)
         self._clock = clock
         self._node = node
         self._processes = processes.Processes(environments=any(_uses(rule, "proc.env") for rule in rules))
@@ -64,6 +77,8 @@ class Detector:
         self._polling = Polling(self.containers, self._began)
         self._anchors = Anchors(self._ended)
         self._tasks: list[asyncio.Task[None]] = []
+        self._readers: list[Paced] = []
+        self._peers: OrderedDict[tuple[str, str, int, int], float] = OrderedDict()
 
     async def __aenter__(self) -> Detector:
         """Open what sources there are, and take in what runs already."""
@@ -76,9 +91,10 @@ class Detector:
         except Unavailable as missing:
             self.absent[connector.NAME] = missing.why
         try:
-            self.files = FileWatch(sorted(paths(self._rules)))
-            for fileno in self.files.filenos():
-                loop.add_reader(fileno, self._see, fileno)
+            self.files = FileWatch(sorted(paths(self._rules)), self._sieve)
+            self._readers = [
+                Paced(fileno, partial(self._see, fileno), pause=FILES_SECONDS) for fileno in self.files.filenos()
+            ]
         except Unavailable as missing:
             self.absent[files.NAME] = missing.why
         running = [self.networks.run(), self.docket.run()]
@@ -96,9 +112,9 @@ class Detector:
         if self.connector is not None:
             loop.remove_reader(self.connector)
             self.connector.close()
+        for reader in self._readers:
+            reader.close()
         if self.files is not None:
-            for fileno in self.files.filenos():
-                loop.remove_reader(fileno)
             self.files.close()
         self._anchors.close()
 
@@ -137,7 +153,7 @@ class Detector:
         for seen in self.files.read(fileno, self._clock.now().timestamp()):
             if seen.type == events.EXECVE:
                 self._executed(seen)
-            elif self.engine.wants(seen.type):
+            else:
                 self._touched(seen)
 
     def _executed(self, seen: Seen) -> None:
@@ -163,12 +179,25 @@ class Detector:
         self.docket.take(replace(event, file=seen.file, attribution=attribution))
 
     def _connected(self, living: Living, found: Found, pid: int) -> None:
-        if not self.engine.wants(found.type):
+        if not self.engine.wants(found.type) or self._is_known(living, found, pid):
             return
         process = self._processes.get(pid) if pid else self._suspects.of_connection(living)
         event = self._event(found.type, living, process, source=sockets.NAME)
         attribution = events.EXACT if pid else events.INFERRED
         self.docket.take(replace(event, peer=found.peer, attribution=attribution))
+
+    def _is_known(self, living: Living, found: Found, pid: int) -> bool:
+        if found.type != events.CONNECT:
+            return False
+        key = (living.container.key, found.peer.remote, found.peer.remote_port, pid or self._suspects.last(living))
+        now, last = self._clock.monotonic(), self._peers.get(key)
+        if last is not None and now - last < PEER_SECONDS:
+            return True
+        self._peers[key] = now
+        self._peers.move_to_end(key)
+        if len(self._peers) > PEERS_REMEMBERED:
+            self._peers.popitem(last=False)
+        return False
 
     def _event(self, kind: str, living: Living, process: Process | None, *, source: str) -> Event:
         at = self._clock.now().timestamp()

@@ -62,6 +62,16 @@ class Outcome:
     gone: int = 0
 
 
+class Watch:
+    """What a run tells whoever started it; this one says nothing."""
+
+    def begun(self, detector: Detector) -> None:
+        """Everything is watched."""
+
+    def over(self, outcome: Outcome) -> None:
+        """It has ended, by itself or by a signal."""
+
+
 def load(settings: Settings) -> tuple[Rule, ...]:
     """The rules of a run. Raises BadRules."""
     items = []
@@ -73,13 +83,11 @@ def load(settings: Settings) -> tuple[Rule, ...]:
     return rules.build(items)
 
 
-async def run(
-    settings: Settings, client: Any, clock: Clock, *, shown: Sink, begun: Callable[[Detector], None] = lambda _: None
-) -> Outcome:
+async def run(settings: Settings, client: Any, clock: Clock, *, shown: Sink, watch: Watch | None = None) -> Outcome:
     """Watch until the time is over or it is cancelled; `client` is None to do without an API. `shown` is the terminal,
-    `begun` hears when everything is watched.
+    `watch` hears when everything is watched, and what came of it, however it ends.
     Raises BadRules, CannotListen, CouldNotWatch."""
-    return await _Run(settings, client, clock, shown=shown).run(begun)
+    return await _Run(settings, client, clock, shown=shown).run(watch or Watch())
 
 
 class _Run:
@@ -94,7 +102,7 @@ class _Run:
         self._alerts = 0
         self._detector: Detector | None = None
 
-    async def run(self, begun: Callable[[Detector], None]) -> Outcome:
+    async def run(self, watch: Watch) -> Outcome:
         found = load(self._settings)
         async with AsyncExitStack() as cleanup:
             self._open_sinks(cleanup)
@@ -106,9 +114,13 @@ class _Run:
             detector = self._detector = await self._watching(cleanup, found)
             if self._settings.listen:
                 await cleanup.enter_async_context(door(self._settings.listen, self._numbers, self._take))
-            begun(detector)
-            await self._until_over()
-            return Outcome(self._alerts, detector.losses(), detector.gone)
+            watch.begun(detector)
+            try:
+                await self._until_over()
+            finally:
+                outcome = Outcome(self._alerts, detector.losses(), detector.gone)
+                watch.over(outcome)
+            return outcome
 
     def _open_sinks(self, cleanup: AsyncExitStack) -> None:
         settings = self._settings

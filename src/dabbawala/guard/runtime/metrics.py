@@ -8,7 +8,6 @@ from dabbawala.guard.runtime.detector import Detector
 from dabbawala.guard.runtime.sinks import Sink
 
 Row = tuple[str, str, str, Mapping[str, str], float]
-_SHOWN = "dabbawala_guard_runtime_"
 
 
 def render(detector: Detector | None, sinks: Iterable[Sink], taken_in: int) -> str:
@@ -17,38 +16,62 @@ def render(detector: Detector | None, sinks: Iterable[Sink], taken_in: int) -> s
     last = ""
     for name, kind, text, labels, value in (*_of_sinks(sinks, taken_in), *(_of_detector(detector) if detector else ())):
         if name != last:
-            lines += [f"# HELP {_SHOWN}{name} {text}", f"# TYPE {_SHOWN}{name} {kind}"]
+            lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
             last = name
         shown = ",".join(f'{key}="{_escaped(said)}"' for key, said in labels.items())
-        lines.append(f"{_SHOWN}{name}{{{shown}}} {value:g}" if shown else f"{_SHOWN}{name} {value:g}")
+        lines.append(f"{name}{{{shown}}} {value:g}" if shown else f"{name} {value:g}")
     return "\n".join(lines) + "\n"
 
 
 def _of_sinks(sinks: Iterable[Sink], taken_in: int) -> Iterator[Row]:
-    yield "reported_events_total", "counter", "Events of Falco's that were taken in.", {}, taken_in
+    yield (
+        "dabbawala_guard_runtime_reported_events_total",
+        "counter",
+        "Events of Falco's that were taken in.",
+        {},
+        taken_in,
+    )
     for sink in sinks:
-        yield "dropped_alerts_total", "counter", "Alerts not delivered, by output.", {"output": sink.name}, sink.dropped
+        yield (
+            "dabbawala_guard_runtime_dropped_alerts_total",
+            "counter",
+            "Alerts not delivered, by output.",
+            {"output": sink.name},
+            sink.dropped,
+        )
 
 
 def _of_detector(detector: Detector) -> Iterator[Row]:
     for rule, count in sorted(detector.engine.fired.items()):
-        yield "alerts_total", "counter", "Alerts, by rule.", {"rule": rule}, count
+        yield "dabbawala_guard_runtime_alerts_total", "counter", "Alerts, by rule.", {"rule": rule}, count
     for kind, count in sorted(detector.docket.events.items()):
-        yield "events_total", "counter", "Events in containers, by type.", {"type": kind}, count
+        yield "dabbawala_guard_runtime_events_total", "counter", "Events in containers, by type.", {"type": kind}, count
     for source, count in detector.losses().items():
         text = "How often the kernel dropped events because they were not read in time, by source."
-        yield "lost_events_total", "counter", text, {"source": source}, count
+        yield "dabbawala_guard_runtime_lost_events_total", "counter", text, {"source": source}, count
     for source, why in sorted(detector.absent.items()):
-        yield "source_absent", "gauge", "Sources that this machine does not give.", {"source": source, "reason": why}, 1
+        yield (
+            "dabbawala_guard_runtime_source_absent",
+            "gauge",
+            "Sources that this machine does not give.",
+            {"source": source, "reason": why},
+            1,
+        )
     gone = "Programs of the node that ended before they could be read."
-    yield "unread_programs_total", "counter", gone, {}, detector.gone
+    yield "dabbawala_guard_runtime_unread_programs_total", "counter", gone, {}, detector.gone
     foreign = "Events of pods that the API does not know."
-    yield "foreign_events_total", "counter", foreign, {}, detector.docket.foreign
-    yield "containers", "gauge", "Containers watched now.", {}, len(detector.containers)
+    yield "dabbawala_guard_runtime_foreign_events_total", "counter", foreign, {}, detector.docket.foreign
+    yield "dabbawala_guard_runtime_containers", "gauge", "Containers watched now.", {}, len(detector.containers)
     unwatched = detector.files.unwatched if detector.files else 0
-    yield "unwatched_places_total", "counter", "Mounts and directories that could not be watched.", {}, unwatched
+    yield (
+        "dabbawala_guard_runtime_unwatched_places_total",
+        "counter",
+        "Mounts and directories that could not be watched.",
+        {},
+        unwatched,
+    )
     failed = "Networks of pods that could not be entered."
-    yield "unentered_networks_total", "counter", failed, {}, detector.networks.failed
+    yield "dabbawala_guard_runtime_unentered_networks_total", "counter", failed, {}, detector.networks.failed
 
 
 def _escaped(text: str) -> str:

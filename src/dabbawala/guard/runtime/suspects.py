@@ -38,6 +38,10 @@ class Suspects:
     def forget(self, living: Living) -> None:
         self._recent.pop(living.container.key, None)
 
+    def last(self, living: Living) -> int:
+        """The pid of the program that started there last and lately; 0 when none did."""
+        return next((one.pid for one in self._lately(living, CONNECTION_SECONDS)), 0)
+
     def of_connection(self, living: Living) -> Process | None:
         """The program that started last, if lately."""
         return next(iter(self._lately(living, CONNECTION_SECONDS)), None) or self._processes.get(living.pid)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from dabbawala.guard.runtime import events, kernel, processes
 from dabbawala.guard.runtime.containers import Living
 from dabbawala.guard.runtime.events import File
+from dabbawala.guard.runtime.sieve import Sieve
 from dabbawala.guard.runtime.sources.directories import Directory, found_below
 from dabbawala.guard.runtime.sources.source import Unavailable
 
@@ -84,9 +85,10 @@ class FileWatch:
     """`whole` says whether mounts are marked (root) or directories only. `losses` counts overflown queues,
     `unwatched` what could not be marked."""
 
-    def __init__(self, bases: Iterable[str], *, mounts: bool = True) -> None:
-        """`bases` are the directories that rules name; without `mounts` only directories are watched, as everybody may.
-        Raises Unavailable."""
+    def __init__(self, bases: Iterable[str], sieve: Sieve, *, mounts: bool = True) -> None:
+        """`bases` are the directories that rules name, and the sieve knows what they look for; without `mounts` only
+        directories are watched, as everybody may. Raises Unavailable."""
+        self._sieve = sieve
         self.losses = 0
         self.unwatched = 0
         self._bases = tuple(bases)
@@ -206,25 +208,33 @@ class FileWatch:
 
     def _opened(self, descriptor: int, act: _Act) -> Iterator[Seen]:
         try:
-            status = os.fstat(descriptor)
             path = processes.link(f"/proc/self/fd/{descriptor}").removesuffix(" (deleted)")
-            living = self._livings.get(self._marked.get(_mount_of(descriptor), ""))
+            if act.pid == self._own_pid or not (act.mask & kernel.FAN_OPEN_EXEC or self._sieve.may_matter(path)):
+                return
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return
+            for kind, file in self._acts(act, path, status):
+                living = self._livings.get(self._marked.get(_mount_of(descriptor), ""))
+                yield Seen(kind, act.pid, file, living, status.st_ctime)
         finally:
             os.close(descriptor)
-        if act.pid != self._own_pid and stat.S_ISREG(status.st_mode):
-            yield from self._acts(act, path, status, living=living)
 
-    def _acts(self, act: _Act, path: str, status: os.stat_result, *, living: Living | None) -> Iterator[Seen]:
+    def _acts(self, act: _Act, path: str, status: os.stat_result) -> Iterator[tuple[str, File]]:
+        """What was done with a file, as far as a rule may look for it."""
         if act.mask & kernel.FAN_OPEN_EXEC:
-            yield Seen(events.EXECVE, act.pid, File(path), living, status.st_ctime)
+            yield events.EXECVE, File(path)
             return
         known = status in self._files
         emptied = known and status.st_size == 0 and act.now - status.st_ctime < FRESH_SECONDS
         self._files.add(status)
+        file = None
         if act.mask & kernel.FAN_CLOSE_WRITE or emptied:
-            yield Seen(events.OPEN, act.pid, File(path, written=True, emptied=emptied), living)
+            file = File(path, written=True, emptied=emptied)
         elif act.mask & kernel.FAN_OPEN:
-            yield Seen(events.OPEN, act.pid, File(path, read=True), living)
+            file = File(path, read=True)
+        if file is not None and self._sieve.matters(events.OPEN, file):
+            yield events.OPEN, file
 
     def _named(self, record: bytes, act: _Act) -> Iterator[Seen]:
         """An event that names a directory by its handle, and an entry of it."""
@@ -241,6 +251,8 @@ class FileWatch:
 
     def _entry(self, key: str, directory: Directory, name: str, *, act: _Act) -> Iterator[Seen]:
         living, path = self._livings[key], processes.text(directory.below(name))
+        if not self._sieve.may_matter(path):
+            return
         if act.mask & kernel.FAN_DELETE:
             yield Seen(events.UNLINK, act.pid, File(path), living)
         if act.mask & kernel.FAN_MOVED_FROM:
@@ -248,7 +260,8 @@ class FileWatch:
         if act.mask & (kernel.FAN_OPEN | kernel.FAN_CLOSE_WRITE):
             status = directory.stat(name)
             if status is not None and stat.S_ISREG(status.st_mode):
-                yield from self._acts(act, path, status, living=living)
+                for kind, file in self._acts(act, path, status):
+                    yield Seen(kind, act.pid, file, living, status.st_ctime)
 
     def _descend(self, key: str, directory: Directory, name: str, *, mask: int) -> None:
         """A directory that is new in a watched one is watched too; tokens and settings are renewed that way."""

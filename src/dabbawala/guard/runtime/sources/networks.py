@@ -9,9 +9,11 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from dabbawala.guard.runtime import processes
 from dabbawala.guard.runtime.containers import Living
+from dabbawala.guard.runtime.pacing import Paced
 from dabbawala.guard.runtime.sources import entrance, sockets
 from dabbawala.guard.runtime.sources.sockets import Found, Network
 
@@ -19,6 +21,9 @@ log = logging.getLogger("dabbawala.guard.runtime")
 
 EVERY_SECONDS = 5.0
 """Between two looks at a pod's sockets."""
+
+HEAR_SECONDS = 0.2
+"""Where connections end faster than this after one another, they are taken in batches."""
 
 SOON_SECONDS = (0.05, 0.4, 1.5)
 """Looks after a program has started in the pod."""
@@ -35,6 +40,7 @@ Heard = Callable[[Living, Found, int], None]
 class _Pod:
     living: list[Living]
     network: Network | None = None
+    hearing: Paced | None = None
     waiting: list[asyncio.TimerHandle] = field(default_factory=list)
 
 
@@ -89,7 +95,8 @@ class Networks:
         for timer in pod.waiting:
             timer.cancel()
         if pod.network is not None:
-            asyncio.get_running_loop().remove_reader(pod.network.hearing)
+            if pod.hearing is not None:
+                pod.hearing.close()
             self._ended_losses += pod.network.losses
             pod.network.close()
 
@@ -135,7 +142,6 @@ class Networks:
                 self._take(zip((name for name, _ in wanted), made, strict=False))
 
     def _take(self, made: Iterable[tuple[str, Network | str]]) -> None:
-        loop = asyncio.get_running_loop()
         for name, network in made:
             pod = self._pods.get(name)
             if isinstance(network, str):
@@ -144,7 +150,7 @@ class Networks:
                 network.close()
             else:
                 pod.network = network
-                loop.add_reader(network.hearing, self._hear, pod)
+                pod.hearing = Paced(network.hearing.fileno(), partial(self._hear, pod), pause=HEAR_SECONDS)
                 self._look(pod)
 
     def _hear(self, pod: _Pod) -> None:

@@ -9,7 +9,6 @@ Source: sock_diag(7), include/uapi/linux/inet_diag.h.
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import socket
 import struct
@@ -27,6 +26,8 @@ _DONE, _ERROR = 3, 2
 _ESTABLISHED, _SYN_SENT, _CLOSE_WAIT, _LISTEN = 1, 2, 8, 10
 _STATES = 1 << _ESTABLISHED | 1 << _SYN_SENT | 1 << _CLOSE_WAIT | 1 << _LISTEN
 _MESSAGE = struct.Struct("=BBBB")
+_PORT = struct.Struct(">H")
+_MAPPED = bytes(10) + b"\xff\xff"
 _READ_BYTES = 64 * 1024
 _READS_MAX = 64
 _BUFFER_BYTES = 1024 * 1024
@@ -88,11 +89,12 @@ class Network:
                     raise
                 self.losses += 1
                 continue
-            row = _row("tcp", data, 16)
-            peer = row.peer
-            if _is_nowhere(peer.remote) or ("tcp", peer.local_port) in self.listening or not self._is_new(row.cookie):
+            (local_port,) = _PORT.unpack_from(data, 20)
+            if ("tcp", local_port) in self.listening:
                 continue
-            yield Found(events.CONNECT, peer, 0)
+            row = _row("tcp", data, 16)
+            if not _is_nowhere(row.peer.remote) and self._is_new(row.cookie):
+                yield Found(events.CONNECT, row.peer, 0)
 
     def _is_new(self, cookie: bytes) -> bool:
         if cookie in self._known:
@@ -143,9 +145,11 @@ def _row(protocol: str, data: bytes, at: int) -> _Row:
 
 
 def _address(packed: bytes) -> str:
-    found = ipaddress.ip_address(packed)
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return str(mapped or found)
+    if len(packed) == 4:
+        return socket.inet_ntop(socket.AF_INET, packed)
+    if packed.startswith(_MAPPED):
+        return socket.inet_ntop(socket.AF_INET, packed[12:])
+    return socket.inet_ntop(socket.AF_INET6, packed)
 
 
 def _is_nowhere(address: str) -> bool:
