@@ -210,7 +210,8 @@ async def recall(cluster: PrivateCluster, client: Client) -> None:
         process.terminate()
         said = process.communicate()[1]
         for rule, kind in (("Short program", "end at once"), ("Longer program", "live 10 ms")):
-            seen = len({alert["output"].split()[-1] for alert in alerts(Path(made)) if alert["rule"] == rule})
+            outputs = {alert["output"].split()[-1] for alert in alerts(Path(made)) if alert["rule"] == rule}
+            seen = sum(output.startswith(("short-", "long-")) for output in outputs)
             print(f"programs that {kind}: {seen} of {PROGRAMS} seen ({seen / PROGRAMS:.1%})")
         print(f"the detector says: {said.strip() or 'nothing'}")
 

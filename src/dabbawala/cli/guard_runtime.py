@@ -17,7 +17,7 @@ from dabbawala.cli.command import CouldNotTell
 if TYPE_CHECKING:
     from dabbawala.guard.runtime.alerts import Alert
     from dabbawala.guard.runtime.detector import Detector
-    from dabbawala.guard.runtime.main import Outcome, Settings, Watch
+    from dabbawala.guard.runtime.main import Outcome, Settings
     from dabbawala.guard.runtime.rules import Rule
 
 NO = 1
@@ -77,7 +77,7 @@ def _run(ctx: click.Context, settings: Settings, output: str, *, with_api: bool)
         client = Client(http.HTTPTransport(chosen)) if chosen is not None else None
         try:
             shown = sinks.Lines("terminal", sys.stdout.buffer, sinks.line if output == "json" else _line)
-            return await main.run(settings, client, SystemClock(), shown=shown, watch=_told(main.Watch))
+            return await main.run(settings, client, SystemClock(), shown=shown, watch=_Told())
         finally:
             if client is not None:
                 await client.close()
@@ -85,19 +85,19 @@ def _run(ctx: click.Context, settings: Settings, output: str, *, with_api: bool)
     return watched()
 
 
-def _told(kind: type[Watch]) -> Watch:
+class _Told:
     """Says on standard error what begins, and at any end what was missed."""
 
-    class Told(kind):  # type: ignore[valid-type, misc]  # its module is imported only when it is needed
-        def begun(self, detector: Detector) -> None:
-            for source, why in detector.absent.items():
-                click.echo(f"without {source}: {why}", err=True)
-            click.echo(f"watching {len(detector.containers)} containers", err=True)
+    def begun(self, detector: Detector) -> None:
+        for source, why in detector.absent.items():
+            click.echo(f"without {source}: {why}", err=True)
+        click.echo(f"watching {len(detector.containers)} containers", err=True)
 
-        def over(self, outcome: Outcome) -> None:
-            _conclude(outcome)
-
-    return Told()
+    def over(self, outcome: Outcome) -> None:
+        for source, count in outcome.losses.items():
+            if count:
+                click.echo(f"{source}: the kernel dropped events {count} times because they came too fast", err=True)
+        click.echo(f"{outcome.alerts} alerts; {outcome.gone} programs of this machine ended unread", err=True)
 
 
 def _line(alert: Alert) -> bytes:
@@ -106,13 +106,6 @@ def _line(alert: Alert) -> bytes:
     priority = click.style(f"{alert.priority:<8}", fg=_COLOURS.get(alert.priority)) if sys.stdout.isatty() else None
     shown = priority or f"{alert.priority:<8}"
     return f"{alert.at.strftime('%H:%M:%S')} {shown} {checks or '-':<7} {alert.rule}: {alert.output}\n".encode()
-
-
-def _conclude(outcome: Outcome) -> None:
-    for source, count in outcome.losses.items():
-        if count:
-            click.echo(f"{source}: the kernel dropped events {count} times because they came too fast", err=True)
-    click.echo(f"{outcome.alerts} alerts; {outcome.gone} programs of this machine ended unread", err=True)
 
 
 def _show_coverage(rules: tuple[Rule, ...], output: str) -> None:

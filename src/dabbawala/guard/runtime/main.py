@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.guard.runtime import metrics, pods, reported, rules, sinks
@@ -62,14 +62,12 @@ class Outcome:
     gone: int = 0
 
 
-class Watch:
-    """What a run tells whoever started it; this one says nothing."""
+class Watch(Protocol):
+    """What a run tells whoever started it: that everything is watched, and how it ended, by itself or by a signal."""
 
-    def begun(self, detector: Detector) -> None:
-        """Everything is watched."""
+    def begun(self, detector: Detector) -> None: ...
 
-    def over(self, outcome: Outcome) -> None:
-        """It has ended, by itself or by a signal."""
+    def over(self, outcome: Outcome) -> None: ...
 
 
 def load(settings: Settings) -> tuple[Rule, ...]:
@@ -83,11 +81,11 @@ def load(settings: Settings) -> tuple[Rule, ...]:
     return rules.build(items)
 
 
-async def run(settings: Settings, client: Any, clock: Clock, *, shown: Sink, watch: Watch | None = None) -> Outcome:
+async def run(settings: Settings, client: Any, clock: Clock, *, shown: Sink, watch: Watch) -> Outcome:
     """Watch until the time is over or it is cancelled; `client` is None to do without an API. `shown` is the terminal,
     `watch` hears when everything is watched, and what came of it, however it ends.
     Raises BadRules, CannotListen, CouldNotWatch."""
-    return await _Run(settings, client, clock, shown=shown).run(watch or Watch())
+    return await _Run(settings, client, clock, shown=shown).run(watch)
 
 
 class _Run:

@@ -66,19 +66,23 @@ class _Watch:
 
 
 class _Files:
-    """Files seen before, least recently seen first out: only one of these can have been emptied."""
+    """Files seen before with their size then, least recently seen first out: only one of these can have been emptied."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[int, int], None] = OrderedDict()
+        self._sizes: OrderedDict[tuple[int, int], int] = OrderedDict()
 
-    def __contains__(self, status: os.stat_result) -> bool:
-        return (status.st_dev, status.st_ino) in self._known
+    def was_emptied(self, status: os.stat_result, now: float) -> bool:
+        """It has shrunk, or has just become, or been made, empty."""
+        size = self._sizes.get((status.st_dev, status.st_ino))
+        if size is None:
+            return False
+        return status.st_size < size or (status.st_size == 0 and now - status.st_ctime < FRESH_SECONDS)
 
     def add(self, status: os.stat_result) -> None:
-        self._known[status.st_dev, status.st_ino] = None
-        self._known.move_to_end((status.st_dev, status.st_ino))
-        while len(self._known) > FILES_REMEMBERED:
-            self._known.popitem(last=False)
+        self._sizes[status.st_dev, status.st_ino] = status.st_size
+        self._sizes.move_to_end((status.st_dev, status.st_ino))
+        while len(self._sizes) > FILES_REMEMBERED:
+            self._sizes.popitem(last=False)
 
 
 class FileWatch:
@@ -225,8 +229,7 @@ class FileWatch:
         if act.mask & kernel.FAN_OPEN_EXEC:
             yield events.EXECVE, File(path)
             return
-        known = status in self._files
-        emptied = known and status.st_size == 0 and act.now - status.st_ctime < FRESH_SECONDS
+        emptied = self._files.was_emptied(status, act.now)
         self._files.add(status)
         file = None
         if act.mask & kernel.FAN_CLOSE_WRITE or emptied:
