@@ -15,6 +15,7 @@ from dabbawala.guard.relations import (
     audit_policy,
     backups,
     certificates,
+    contents,
     control_plane,
     exposed,
     identities,
@@ -34,7 +35,7 @@ from dabbawala.policy.expressions import Dialect
 
 SUBJECTS = (
     world, presence, references, zones, serving, routes, reachability, exposed, mesh, identities, certificates, storage,
-    regions, nodes, backups, control_plane, audit_policy, settings,
+    regions, nodes, backups, control_plane, audit_policy, settings, contents,
 )  # fmt: skip
 """In the order in which docs/guard-checks.md tells of them."""
 
