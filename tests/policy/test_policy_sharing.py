@@ -12,6 +12,7 @@ import yaml
 import dabbawala.guard
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
+from dabbawala.policy import admission
 from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.index import Index
 from dabbawala.policy.matching import Request
@@ -61,6 +62,27 @@ def test_a_policy_says_the_same_whatever_others_have_computed(backwards: bool) -
         for made in reversed(about) if backwards else about:
             alone = creating(obj)
             assert made.evaluate(together) == made.evaluate(alone), made.name
+
+
+def test_what_is_not_metered_says_the_same_as_what_is() -> None:
+    index = Index(policies(), lambda made: made.matcher)
+    said = []
+    for obj in objects():
+        together = creating(obj)
+        for made in index.about(together):
+            found = made.evaluate(together)
+            assert found == made.exactly(creating(obj)), made.name
+            said.append(found.passed)
+    assert 100 < sum(said) < len(said) - 100
+
+
+def test_what_may_be_over_the_budget_is_metered(monkeypatch: pytest.MonkeyPatch) -> None:
+    obj = objects()[0]
+    about = Index(policies(), lambda made: made.matcher).about(creating(obj))
+    for budget in (0, 50, 500):
+        monkeypatch.setattr(admission, "EVALUATION_BUDGET", budget)
+        for made in about:
+            assert made.evaluate(creating(obj)) == made.exactly(creating(obj)), (made.name, budget)
 
 
 def test_a_policy_costs_the_same_whatever_others_have_computed() -> None:

@@ -7,12 +7,13 @@ once for the kind; a check's message and the fields at fault are computed for fa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
+from dabbawala.cel.environment import Store
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.guard import exceptions
 from dabbawala.guard.checks import Check
@@ -20,8 +21,9 @@ from dabbawala.guard.exceptions import PolicyException
 from dabbawala.guard.findings import Finding, Place, Status, Subject
 from dabbawala.guard.relations.dialect import DIALECT
 from dabbawala.guard.world import World
-from dabbawala.policy.admission import CompiledPolicy
-from dabbawala.policy.matching import Request, kind_of
+from dabbawala.policy.admission import CompiledPolicy, Values
+from dabbawala.policy.expressions import Dialect
+from dabbawala.policy.matching import Matcher, Request, kind_of
 from dabbawala.policy.scope import Surroundings
 from dabbawala.policy.verdicts import Verdict
 
@@ -35,6 +37,7 @@ PlaceOf = Callable[[str], Place]
 """Where a field of the object is written; of the empty path, where the object begins."""
 
 Asked = tuple[Check, CompiledPolicy]
+_NATIVE = Dialect()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +51,26 @@ class Judgement:
 class Engine:
     """The checks, compiled. `now` is the instant that exceptions are judged by."""
 
-    def __init__(self, checks: Sequence[Check], given: Iterable[PolicyException] = (), *, now: datetime) -> None:
-        self._policies = [(check, _compiled(check)) for check in checks]
+    def __init__(
+        self,
+        checks: Sequence[Check],
+        given: Iterable[PolicyException] = (),
+        *,
+        now: datetime,
+        store: Store | None = None,
+    ) -> None:
+        self._checks = [(check, Matcher(check.spec.get("matchConstraints"))) for check in checks]
         self._exceptions = tuple(given)
         self._now = now
+        self._store = store
+        self._policies: dict[str, CompiledPolicy] = {}
         self._about: dict[tuple[object, ...], tuple[Asked, ...]] = {}
 
     @property
     def faults(self) -> Iterator[tuple[Check, str]]:
         """Expressions that do not compile, as sentences."""
-        for check, policy in self._policies:
-            for fault in policy.faults:
+        for check, _ in self._checks:
+            for fault in self._compiled(check).faults:
                 yield check, f"{fault.path}: {fault.message}"
 
     def judge(
@@ -81,28 +93,35 @@ class Engine:
             seen = policy.match(request, around.namespace)
             if seen is None:
                 continue
-            verdict = policy.evaluate(seen, around)
+            verdict, values = policy.examine(seen, around)
             if verdict.passed:
                 passed.append(check.id)
             elif not verdict.excluded:
-                findings.append(self._finding(check, _Asked(policy, seen, around), verdict, place))
+                findings.append(self._finding(check, seen.object or {}, _Said(verdict, values), place))
         return Judgement(tuple(passed), tuple(findings))
 
     def _asked(self, request: Request) -> tuple[Asked, ...]:
         key = kind_of(request)
         found = self._about.get(key)
         if found is None:
-            found = tuple(pair for pair in self._policies if pair[1].matcher.may_match(request))
-            self._about[key] = found
+            about = [check for check, matcher in self._checks if matcher.may_match(request)]
+            found = self._about[key] = tuple((check, self._compiled(check)) for check in about)
         return found
 
-    def _finding(self, check: Check, asked: _Asked, verdict: Verdict, place: PlaceOf) -> Finding:
-        faults = verdict.faults
+    def _compiled(self, check: Check) -> CompiledPolicy:
+        """Compiled when something is to be judged by it: most scans hold few kinds."""
+        found = self._policies.get(check.id)
+        if found is None:
+            dialect = replace(_NATIVE if check.native else DIALECT, store=self._store)
+            found = self._policies[check.id] = CompiledPolicy.of(check.document, dialect)
+        return found
+
+    def _finding(self, check: Check, obj: Object, said: _Said, place: PlaceOf) -> Finding:
+        faults = said.verdict.faults
         failed = [fault for fault in faults if fault.result == "fail"]
-        obj = asked.request.object or {}
-        places = tuple(place(field) for field in (asked.fields() if failed else ())) or (place(""),)
+        places = tuple(place(field) for field in (said.fields() if failed else ())) or (place(""),)
         status, reason = (Status.FAIL if failed else Status.ERROR), ""
-        if failed and asked.undecided():
+        if failed and said.undecided():
             status = Status.UNKNOWN
         accepted = exceptions.accepting(self._exceptions, check.id, obj, self._now)
         if accepted is not None:
@@ -117,16 +136,11 @@ def subject_of(obj: Object) -> Subject:
     return Subject(obj.get("apiVersion", ""), obj.get("kind", ""), meta.namespace(obj), meta.name(obj))
 
 
-def _compiled(check: Check) -> CompiledPolicy:
-    return CompiledPolicy.of(check.document) if check.native else CompiledPolicy.of(check.document, DIALECT)
+class _Said(NamedTuple):
+    """A verdict that is no pass, and what the policy has to say beside it."""
 
-
-class _Asked(NamedTuple):
-    """A policy that was not passed, for what it has to say beside its verdict."""
-
-    policy: CompiledPolicy
-    request: Request
-    around: Surroundings
+    verdict: Verdict
+    values: Values
 
     def fields(self) -> list[str]:
         found = self._value(FIELDS)
@@ -137,6 +151,6 @@ class _Asked(NamedTuple):
 
     def _value(self, name: str) -> Any:
         try:
-            return self.policy.values(self.request, self.around).get(name)
+            return self.values.get(name)
         except EvaluationError:
             return None

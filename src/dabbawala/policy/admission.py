@@ -13,18 +13,20 @@ Source: apiserver/pkg/admission/plugin/policy/validating/{plugin,validator}.go, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.program import Budget
-from dabbawala.policy.expressions import AUTHORIZER, Compiler, Dialect, Evaluable, Fault, Variable
+from dabbawala.policy.expressions import AUTHORIZER, VARIABLES, Compiler, Dialect, Evaluable, Fault, Variable
 from dabbawala.policy.matching import Matcher, Request
-from dabbawala.policy.scope import Scope, Surroundings, Values
+from dabbawala.policy.scope import Scope, Surroundings
+from dabbawala.policy.unmetered import SURPRISES, Unmetered
 from dabbawala.policy.verdicts import INVALID, WHOLE, AuditValue, Outcome, Verdict
 
 EVALUATION_BUDGET = 10_000_000
@@ -36,6 +38,41 @@ MAX_MESSAGE_BYTES = 5 * 1024
 _OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 _DIALECT = Dialect()
 _ALONE = Surroundings()
+
+
+class Values(Mapping[str, Any]):
+    """The variables of a policy, for whoever is no expression; `known` are those that an evaluation has computed."""
+
+    def __init__(
+        self,
+        request: Request,
+        variables: Mapping[str, Variable],
+        around: Surroundings,
+        known: Unmetered | None = None,
+    ) -> None:
+        self._variables = variables
+        self._exact = partial(Scope, request, variables, around, Budget(EVALUATION_BUDGET))
+        self._scope: Scope | None = None
+        self._known = known
+
+    def __getitem__(self, name: str) -> Any:
+        key = VARIABLES + name
+        if key not in self._variables:
+            raise KeyError(name)
+        if self._known is not None:
+            with suppress(*SURPRISES):
+                value = self._known[key]
+                if self._known.bound <= EVALUATION_BUDGET:
+                    return value
+        if self._scope is None:
+            self._scope = self._exact()
+        return self._scope[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return (variable.name for variable in self._variables.values())
+
+    def __len__(self) -> int:
+        return len(self._variables)
 
 
 class _Condition(NamedTuple):
@@ -74,6 +111,8 @@ class CompiledPolicy:
     annotations: tuple[_Annotation, ...]
     faults: tuple[Fault, ...]
     _passed: Verdict
+    _metered: bool
+    """Whether only an exact evaluation can say anything."""
 
     @classmethod
     def of(cls, policy: Object, dialect: Dialect = _DIALECT) -> CompiledPolicy:
@@ -86,18 +125,21 @@ class CompiledPolicy:
                 item.get("name") or "", item.get("expression") or "", f"spec.variables[{index}].expression"
             )
         validations = tuple(_validations(compiler, spec))
+        annotations = tuple(_annotations(compiler, spec))
+        asks = AUTHORIZER in str(spec)
         return cls(
             name=meta.name(policy),
             policy=policy,
             fails_closed=spec.get("failurePolicy") != "Ignore",
-            asks=AUTHORIZER in str(spec),
+            asks=asks,
             matcher=Matcher(spec.get("matchConstraints")),
             variables=compiler.variables,
             conditions=conditions,
             validations=validations,
-            annotations=tuple(_annotations(compiler, spec)),
+            annotations=annotations,
             faults=tuple(compiler.faults),
             _passed=Verdict(tuple(Outcome(index, "pass") for index in range(len(validations)))),
+            _metered=bool(annotations or compiler.faults or asks),
         )
 
     def match(self, request: Request, namespace: Object | None = None) -> Request | None:
@@ -110,10 +152,37 @@ class CompiledPolicy:
 
     def evaluate(self, request: Request, around: Surroundings = _ALONE) -> Verdict:
         """What the policy says of a request that it matches."""
-        if self.conditions:
-            excluded = self._precondition(request, around)
-            if excluded is not None:
-                return excluded
+        return self.examine(request, around)[0]
+
+    def examine(self, request: Request, around: Surroundings = _ALONE) -> tuple[Verdict, Values]:
+        """As `evaluate`, with the `values` that it was said of."""
+        excluded = self._precondition(request, around) if self.conditions else None
+        if excluded is not None:
+            return excluded, self.values(request, around)
+        if self._metered:
+            return self.exactly(request, around), self.values(request, around)
+        scope = Unmetered(request, self.variables, around)
+        try:
+            verdict = self._guess(scope)
+        except SURPRISES:
+            verdict = None
+        return verdict or self.exactly(request, around), Values(request, self.variables, around, scope)
+
+    def _guess(self, scope: Unmetered) -> Verdict | None:
+        """The verdict, if it is surely within the budget. Messages are computed with variables of their own, which are
+        charged again."""
+        wrong = [index for index, item in enumerate(self.validations) if scope.value(item.program) is not True]
+        if not wrong:
+            return self._passed if scope.bound <= EVALUATION_BUDGET else None
+        outcomes = list(self._passed.outcomes)
+        for index in wrong:
+            item = self.validations[index]
+            said = None if item.message_program is None else scope.value(item.message_program)
+            outcomes[index] = Outcome(index, "fail", _chosen(item, said), item.reason, denies=True)
+        return Verdict(tuple(outcomes)) if 2 * scope.bound <= EVALUATION_BUDGET else None
+
+    def exactly(self, request: Request, around: Surroundings = _ALONE) -> Verdict:
+        """As `evaluate` of a request that the match conditions let through, charging every step to the budget."""
         budget = Budget(EVALUATION_BUDGET)
         scope = Scope(request, self.variables, around, budget)
         wrong: list[tuple[int, EvaluationError | None]] = []
@@ -131,10 +200,10 @@ class CompiledPolicy:
             return self._passed
         return self._judged(request, around._replace(authorizer=None), wrong, budget)
 
-    def values(self, request: Request, around: Surroundings = _ALONE) -> Mapping[str, Any]:
+    def values(self, request: Request, around: Surroundings = _ALONE) -> Values:
         """The policy's variables for a request by their names, each computed when it is read. Reading raises
         EvaluationError, for a name that the policy does not declare KeyError."""
-        return Values(Scope(request, self.variables, around, Budget(EVALUATION_BUDGET)), self.variables)
+        return Values(request, self.variables, around)
 
     def cost(self, request: Request, around: Surroundings = _ALONE) -> int:
         """What the validations cost for a request, exactly, in CEL's units; at most a little over the budget."""
@@ -228,12 +297,17 @@ def _explained(source: str, error: EvaluationError) -> str:
 def _message(validation: _Validation, scope: Scope) -> str:
     """What the message expression says, unless it says nothing that could be shown; else the message; else the
     expression."""
+    said = None
     if validation.message_program is not None:
         with suppress(EvaluationError):
             said = validation.message_program.evaluate(scope, budget=scope.budget)
-            text = said.strip() if isinstance(said, str) else ""
-            if text and "\n" not in text and len(text.encode()) <= MAX_MESSAGE_BYTES:
-                return text
+    return _chosen(validation, said)
+
+
+def _chosen(validation: _Validation, said: Any) -> str:
+    text = said.strip() if isinstance(said, str) else ""
+    if text and "\n" not in text and len(text.encode()) <= MAX_MESSAGE_BYTES:
+        return text
     return validation.message.strip() or f"failed expression: {validation.source.strip()}"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
-from dabbawala.cel.environment import Environment, Function
+from dabbawala.cel.environment import Environment, Function, Store
 from dabbawala.cel.errors import CompileError, EvaluationError
 from dabbawala.cel.program import Budget
 from dabbawala.policy import declared
@@ -77,11 +77,15 @@ class Variable:
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """What expressions may use: the functions of a server version, and extra ones, with variables by name and type,
-    that only a scanner has."""
+    that only a scanner has. A `store` spares the compilation of what it holds."""
 
     version: str = "1.30"
     functions: tuple[Function, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+    store: Store | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.version, self.variables))  # quickly: there are a hundred functions, and each expression asks
 
 
 @lru_cache(maxsize=64)
@@ -89,7 +93,9 @@ def _environment(dialect: Dialect, params: bool, authorizer: bool) -> Environmen
     names = {**_ALWAYS, **dict(dialect.variables), **({"params": "dyn"} if params else {})}
     if authorizer:
         names |= _AUTHORIZERS
-    return Environment(names, version=dialect.version, functions=dialect.functions, types=declared.TYPES)
+    return Environment(
+        names, version=dialect.version, functions=dialect.functions, types=declared.TYPES, store=dialect.store
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -119,7 +125,8 @@ class Compiler:
             identity.holders += 1
         self.variables[VARIABLES + name] = Variable(name, program, identity)
         self._types[VARIABLES + name] = kind
-        self._known.clear()
+        for authorizer, known in self._known.items():
+            self._known[authorizer] = known.extended(VARIABLES + name, kind)
 
     def condition(self, source: str, path: str) -> Evaluable:
         """A match condition: it sees no variables."""

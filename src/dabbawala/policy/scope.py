@@ -8,7 +8,7 @@ Source: apiserver/pkg/admission/plugin/cel/{activation,composition,condition}.go
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -79,7 +79,7 @@ class Scope(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         variable = self._variables.get(name)
         if variable is None:
-            value = self[name] = self._root(name)
+            value = self[name] = root(name, self._request, self._around)
             return value
         if name in self._failed:
             raise self._failed[name]
@@ -96,22 +96,6 @@ class Scope(dict[str, Any]):
             raise wrapped from error
         self[name] = value
         return value
-
-    def _root(self, name: str) -> Any:
-        around = self._around
-        if name == "request":
-            return request_value(self._request)
-        if name == "namespaceObject":
-            return namespace_value(around.namespace)
-        if name == "params":
-            return around.params
-        if name in around.extra:
-            return around.extra[name]
-        if around.authorizer is not None and name == AUTHORIZER:
-            return authorizers.of(around.authorizer, self._request)
-        if around.authorizer is not None and name == REQUEST_RESOURCE:
-            return authorizers.of_request(around.authorizer, self._request)
-        raise EvaluationError(f"no such attribute(s): {name}")
 
     # Values that policies share ----------------------------------------------------------------------------------
 
@@ -164,21 +148,21 @@ class Scope(dict[str, Any]):
         self.owed = 0
 
 
-class Values(Mapping[str, Any]):
-    """The variables of a policy, for whoever is no expression."""
-
-    def __init__(self, scope: Scope, variables: Mapping[str, Variable]) -> None:
-        self._scope = scope
-        self._names = {variable.name: key for key, variable in variables.items()}
-
-    def __getitem__(self, name: str) -> Any:
-        return self._scope[self._names[name]]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
+def root(name: str, request: Request, around: Surroundings) -> Any:
+    """The value of a name that is no variable of the policy. Raises EvaluationError."""
+    if name == "request":
+        return request_value(request)
+    if name == "namespaceObject":
+        return namespace_value(around.namespace)
+    if name == "params":
+        return around.params
+    if name in around.extra:
+        return around.extra[name]
+    if around.authorizer is not None and name == AUTHORIZER:
+        return authorizers.of(around.authorizer, request)
+    if around.authorizer is not None and name == REQUEST_RESOURCE:
+        return authorizers.of_request(around.authorizer, request)
+    raise EvaluationError(f"no such attribute(s): {name}")
 
 
 def _of_variable(variable: Variable, error: EvaluationError) -> EvaluationError:

@@ -1,0 +1,85 @@
+"""What the expressions of one policy see of one request, without an account of what they cost.
+
+A policy spends a thousandth of its budget as a rule, and keeping the account takes longer than the evaluation. Here
+compiled code says what it says, and what that may cost at most is added up. Whoever finds the sum over the budget, or
+meets what compiled code cannot say, asks a `Scope`, which charges every step and knows every error. Both give the same
+values; only the time differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dabbawala.cel import cost
+from dabbawala.cel.errors import CostExceeded
+from dabbawala.cel.program import SURPRISES, Program
+from dabbawala.policy.expressions import Evaluable, Identity, Variable
+from dabbawala.policy.matching import Request
+from dabbawala.policy.scope import Surroundings, root
+
+__all__ = ["SURPRISES", "Unmetered"]
+_SHARED = "values that policies share, unmetered"
+
+
+class _Shared:
+    """What policies have computed of one object. `bound` is of all of it: no policy spends more for its part."""
+
+    __slots__ = ("bound", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[Identity, Any] = {}
+        self.bound = 0
+
+
+class Unmetered(dict[str, Any]):
+    """Maps the names of an expression to their values. Reading raises SURPRISES."""
+
+    __slots__ = ("_around", "_request", "_shared", "_spent", "_variables")
+
+    def __init__(self, request: Request, variables: Mapping[str, Variable], around: Surroundings) -> None:
+        super().__init__(object=request.object, oldObject=request.old)
+        self._request = request
+        self._variables = variables
+        self._around = around
+        self._spent = 0
+        shared = request.memo.get(_SHARED)
+        if shared is None:
+            shared = request.memo[_SHARED] = _Shared()
+        self._shared: _Shared = shared
+
+    @property
+    def bound(self) -> int:
+        """What all that was evaluated costs at most, if no other policy had computed anything."""
+        return self._spent + self._shared.bound
+
+    def value(self, program: Evaluable) -> Any:
+        """What a program says. Raises SURPRISES."""
+        if not isinstance(program, Program):
+            return program.evaluate(self)
+        value, bound = program.guess(self)
+        self._spent += bound
+        if bound > cost.PER_EXPRESSION:
+            raise CostExceeded("over the limit of an expression, perhaps")
+        return value
+
+    def __missing__(self, name: str) -> Any:
+        variable = self._variables.get(name)
+        if variable is None:
+            value = root(name, self._request, self._around)
+        elif variable.identity is None or variable.identity.holders == 1:
+            value = self.value(variable.program)
+        else:
+            value = self._known(variable.identity, variable.program)
+        self[name] = value
+        return value
+
+    def _known(self, identity: Identity, program: Evaluable) -> Any:
+        shared = self._shared
+        try:
+            return shared.values[identity]
+        except KeyError:
+            before = self._spent
+            value = shared.values[identity] = self.value(program)
+            shared.bound += self._spent - before
+            return value
