@@ -86,3 +86,28 @@ def test_of_several_the_one_that_lasts_longest_is_named() -> None:
 )
 def test_what_is_no_exception_is_refused_by_its_field(wrong: dict[str, Any], field: str) -> None:
     assert [error.field for error in exceptions.wrong_with(written(**wrong))] == [field]
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (["WL-27", "WL-999"], "no such check"),
+        (["SEC-03"], "may never be excepted"),
+        (["WL-27", "SEC-14"], "may never be excepted"),
+    ],
+)
+def test_what_is_no_check_or_may_never_be_excepted_makes_the_exception_wrong(ids: list[str], said: str) -> None:
+    (error,) = exceptions.wrong_with(written(checks=ids))
+    assert error.field == f"spec.checks[{len(ids) - 1}]"
+    assert said in error.message
+
+
+def test_a_name_that_is_made_up_later_is_covered_by_its_beginning() -> None:
+    generated = {**POD, "metadata": {**POD["metadata"], "name": "", "generateName": "batch-"}}
+    assert exceptions.of(written(match={"names": ["batch-*"]})).covers("WL-27", generated)
+    assert not exceptions.of(written(match={"names": ["batch-17"]})).covers("WL-27", generated)
+
+
+def test_an_end_counts_to_the_second_and_must_be_one() -> None:
+    assert exceptions.of(written(expires="2026-03-31T12:00:00.9Z")).expires == datetime(2026, 3, 31, 12, tzinfo=UTC)
+    assert [error.field for error in exceptions.wrong_with(written(expires="9999-12-31"))] == ["spec.expires"]

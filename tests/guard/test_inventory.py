@@ -126,3 +126,21 @@ def test_what_is_added_later_is_found_too() -> None:
 )
 def test_what_is_no_workload_runs_no_pods(spec: object) -> None:
     assert inventory(obj("apps/v1/Deployment", "a", "x", spec=spec)).pods == ()
+
+
+def test_what_an_operators_resource_controls_answers_for_itself() -> None:
+    def controlled(kind: str, name: str, by: str, **more: Any) -> dict[str, Any]:
+        owner = {"apiVersion": "v1", "kind": "Any", "name": "any", "uid": by, "controller": True}
+        return obj(kind, name, "bank", metadata={"uid": name, "ownerReferences": [owner]}, **more)
+
+    here = inventory(
+        obj("postgresql.cnpg.io/v1/Cluster", "ledger", "bank", metadata={"uid": "cr"}, spec={"instances": 3}),
+        controlled("apps/v1/StatefulSet", "set", "cr", spec={"template": template(app="ledger")}),
+        controlled("Pod", "set-0", "set", spec={"containers": []}),
+        controlled("ConfigMap", "settings", "cr"),
+    )
+    items = {item.name: item for item in here}
+    assert here.owner(items["set"]) is None
+    assert here.owner(items["settings"]) is None
+    assert here.root(items["set-0"]) is items["set"]
+    assert [pod.owner.name for pod in here.pods] == ["set"]

@@ -15,6 +15,8 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import BadRequest, FieldError
 
 GROUP = "guard.dabbawala.dev"
+YEAR_MAX = 2999
+"""The last year in which an exception may end."""
 
 _STRINGS = {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 64}
 _SELECTOR = {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"}
@@ -56,9 +58,12 @@ def _rules(new: Object, old: Object | None) -> Iterator[FieldError]:
     spec = new.get("spec") or {}
     expires = str(spec.get("expires", ""))
     try:
-        clock.parse_time(expires if "T" in expires else f"{expires}T00:00:00Z")
+        end = clock.parse_time(expires if "T" in expires else f"{expires}T00:00:00Z")
     except ValueError:
         yield status.invalid("spec.expires", expires, "write a date such as 2026-12-31, or RFC 3339")
+    else:
+        if end.year > YEAR_MAX:
+            yield status.invalid("spec.expires", expires, "an end so far away is none; name one that you mean")
     match = spec.get("match") or {}
     if not any(match.values()):
         yield status.required(

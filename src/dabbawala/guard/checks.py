@@ -25,6 +25,8 @@ STRENGTHS = ("direct", "partial", "supporting")
 POLICY_KIND = "ValidatingAdmissionPolicy"
 OWN_KIND = "Check"
 PARAMETERS = "parameters"
+NEVER = "never"
+"""The annotation `exceptions` of a check whose findings nobody may accept."""
 
 _CONTROL = re.compile(r"(?P<framework>[\w.-]+)/(?P<clause>\S+) (?P<strength>\w+): (?P<reason>.+)")
 
@@ -70,6 +72,11 @@ class Check:
     def native(self) -> bool:
         """Whether a Kubernetes API server can enforce it."""
         return bool(self.document["kind"] == POLICY_KIND)
+
+    @property
+    def exceptable(self) -> bool:
+        """Whether a dated exception may accept its findings."""
+        return meta.annotations(self.document).get(PREFIX + "exceptions") != NEVER
 
     @property
     def name(self) -> str:

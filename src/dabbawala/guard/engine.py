@@ -46,6 +46,7 @@ class Judgement:
 
     passed: tuple[str, ...]
     findings: tuple[Finding, ...]
+    namespace: str = ""
 
 
 class Engine:
@@ -98,7 +99,7 @@ class Engine:
                 passed.append(check.id)
             elif not verdict.excluded:
                 findings.append(self._finding(check, seen.object or {}, _Said(verdict, values), place))
-        return Judgement(tuple(passed), tuple(findings))
+        return Judgement(tuple(passed), tuple(findings), request.namespace)
 
     def _asked(self, request: Request) -> tuple[Asked, ...]:
         key = kind_of(request)

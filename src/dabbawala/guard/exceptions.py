@@ -6,15 +6,16 @@ conditions of the policies. An expired exception is none: what it covered fails 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dabbawala.api import guard_v1alpha1
-from dabbawala.apimachinery import clock, meta, selectors
+from dabbawala.apimachinery import clock, meta, selectors, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.selectors import LabelSelector
 from dabbawala.apimachinery.status import FieldError
+from dabbawala.guard import checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class PolicyException:
             check_id in self.checks
             and (not self.kinds or obj.get("kind") in self.kinds)
             and _named(self.namespaces, meta.namespace(obj))
-            and _named(self.names, meta.name(obj))
+            and _named(self.names, meta.name(obj) or str(meta.metadata(obj).get("generateName") or ""))
             and self.selector.matches(meta.labels(obj))
         )
 
@@ -52,7 +53,17 @@ def _named(patterns: Sequence[str], name: str) -> bool:
 
 def wrong_with(obj: Object) -> list[FieldError]:
     """What keeps the object from being an exception."""
-    return guard_v1alpha1.POLICY_EXCEPTION.validate(obj, None)
+    return guard_v1alpha1.POLICY_EXCEPTION.validate(obj, None) or list(_unfit(obj["spec"]["checks"]))
+
+
+def _unfit(ids: Iterable[str]) -> Iterator[FieldError]:
+    known = checks.shipped()
+    for index, name in enumerate(ids):
+        if name not in known:
+            yield status.invalid(f"spec.checks[{index}]", name, "no such check; `dabba guard checks` lists them")
+        elif not known[name].exceptable:
+            message = f"{known[name].title} may never be excepted: {known[name].remedy}"
+            yield status.invalid(f"spec.checks[{index}]", name, message)
 
 
 def of(obj: Object) -> PolicyException:
@@ -74,8 +85,9 @@ def of(obj: Object) -> PolicyException:
 
 
 def _end(text: str) -> datetime:
+    """To the second, as the times are by which admission tells."""
     if "T" in text:
-        return clock.parse_time(text)
+        return clock.parse_time(text).replace(microsecond=0)
     return clock.parse_time(f"{text}T00:00:00Z") + timedelta(days=1)
 
 

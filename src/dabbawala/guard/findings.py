@@ -86,11 +86,13 @@ class Problem:
 
 @dataclass(slots=True)
 class Report:
-    """All of a scan. `passed` counts by check id how many objects passed; `objects` were looked at."""
+    """All of a scan. `passed` counts by check id how many objects passed, `passed_in` by namespace how many checks they
+    passed; `objects` were looked at."""
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     passed: dict[str, int] = field(default_factory=dict)
+    passed_in: dict[str, int] = field(default_factory=dict)
     checks: Sequence[Check] = ()
     objects: int = 0
     files: int = 0

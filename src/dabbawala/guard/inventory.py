@@ -35,7 +35,7 @@ _GROUPS: Mapping[str, str] = {kind.kind: kind.group for kind in reversed(KINDS)}
 class Item:
     """An object of the inventory. `document` is where it was read; None for one from a cluster, or an implied one."""
 
-    __slots__ = ("_body", "controller", "document", "implied", "labels", "name", "namespace", "resource")
+    __slots__ = ("_body", "_carries", "controller", "document", "implied", "labels", "name", "namespace", "resource")
 
     def __init__(self, obj: Object, resource: Resource, document: Document | None, *, implied: bool = False) -> None:
         self.resource = resource
@@ -46,6 +46,14 @@ class Item:
         self.labels: Mapping[str, str] = dict(meta.labels(obj))
         self.controller = str((meta.controller_of(obj) or {}).get("uid", ""))
         self._body = orjson.dumps(obj)
+        self._carries: bool | None = None
+
+    @property
+    def carries_pods(self) -> bool:
+        """Whether it is a pod, or has a template of some. Found out when somebody asks."""
+        if self._carries is None:
+            self._carries = any(True for _ in pods_of(self))
+        return self._carries
 
     @property
     def object(self) -> Object:
@@ -183,8 +191,10 @@ class Inventory:
         return [pod for pod in found if wanted.matches(pod.labels)]
 
     def owner(self, item: Item) -> Item | None:
-        """What controls an object, among those that are here."""
-        return self._uids.get(item.controller) if item.controller else None
+        """What controls an object and carries the pods that it was made from, among those that are here. What an
+        operator's custom resource controls answers for itself: nothing can be seen in the resource."""
+        found = self._uids.get(item.controller) if item.controller else None
+        return found if found is not None and found.carries_pods else None
 
     def root(self, item: Item) -> Item:
         """What controls it in the end: the Deployment of a pod; itself where nothing does."""

@@ -1,6 +1,6 @@
 """What every write passes between decoding and storage: defaults, admission, preparation, validation.
 
-    default -> built-in mutators -> plugged-in mutators -> default -> prepare -> validate -> managed fields -> validators
+    default -> built-in mutators -> plugged-in mutators -> default -> prepare -> validate -> track -> validators
 
 Defaults run twice, because a mutator may add what has defaults of its own. Validators see who manages which field, and
 since when, as they do upstream: a policy has no other clock for an update.
