@@ -37,6 +37,7 @@ bench: $(VENV)/ready  ## Benchmarks: ratios against a named peer in the same run
 	$(BIN)/python bench/api.py
 	$(BIN)/python bench/release.py
 	$(BIN)/python bench/network.py
+	$(BIN)/python bench/runtime.py
 	$(BIN)/python bench/cel.py
 
 docs: $(VENV)/ready  ## Derive docs/reference from the code

@@ -30,7 +30,8 @@ _COLOURS = {"Emergency": "red", "Alert": "red", "Critical": "red", "Error": "red
 @click.option("--shipped/--no-shipped", default=True, help="Use the rules that come with dabbawala.")
 @click.option("--coverage", "asked_coverage", is_flag=True, help="Say which attacks are seen here, and by what.")
 @click.option("--list", "asked_rules", is_flag=True, help="List the rules, and why some are not covered.")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True,
+              help="What is printed: lines for a person, or Falco's JSON.")  # fmt: skip
 @click.option("--json-file", type=click.Path(path_type=Path), help="Append alerts to this file, as Falco's JSON.")
 @click.option("--webhook", default="", metavar="URL", help="Post each alert there, as Falco's JSON.")
 @click.option("--program", default="", metavar="COMMAND", help="Hand each alert to this command as a line of JSON.")

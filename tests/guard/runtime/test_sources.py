@@ -75,6 +75,11 @@ RULES = """
   condition: evt.type = connect
   output: "%fd.sip:%fd.sport %proc.name"
   priority: INFO
+- rule: Traced
+  desc: A process was attached to
+  condition: evt.type = ptrace
+  output: "%proc.name"
+  priority: INFO
 - rule: Listening
   desc: A listener
   condition: evt.type = listen
@@ -83,6 +88,10 @@ RULES = """
 """
 ANY_FILE = "- rule: any\n  desc: d\n  output: o\n  priority: INFO\n  condition: evt.type in (open, unlink, rename)\n"
 DROP = "cp /bin/sleep /root/dropped; /root/dropped 0.2"
+TRACE = (
+    '/usr/bin/python3 -c "import ctypes, os, time; pid = os.fork(); pid or time.sleep(1); '
+    'ctypes.CDLL(None).ptrace(16, pid, 0, 0); time.sleep(0.2); os.kill(pid, 9)"'
+)
 MEMORY = (
     "/usr/bin/python3 -c \"import os; f = os.memfd_create('m'); os.write(f, open('/bin/sleep', 'rb').read()); "
     "os.execv(f'/proc/self/fd/{f}', ['x', '0.2'])\""
@@ -152,6 +161,7 @@ async def did(shell: Shell, command: str) -> str:
             "Removed",
             "unlink /var/log/app/a.log",
         ),
+        (TRACE, "Traced", "python3"),
         (CONNECT, "Connected", "127.0.0.1:4567 python3"),
         (CONNECT, "Listening", "4567 python3"),
     ],

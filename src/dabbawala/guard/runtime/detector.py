@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -43,6 +44,7 @@ PEER_SECONDS = 10.0
 
 PEERS_REMEMBERED = 4_096
 
+DESCRIPTORS_MAX = 65_536
 PRIORITY = -10
 """The nice value that root's detector gives itself."""
 
@@ -82,8 +84,7 @@ class Detector:
 
     async def __aenter__(self) -> Detector:
         """Open what sources there are, and take in what runs already."""
-        with contextlib.suppress(OSError):  # what is read late has ended: where we may, we go first
-            os.setpriority(os.PRIO_PROCESS, 0, min(PRIORITY, os.getpriority(os.PRIO_PROCESS, 0)))
+        _prepare()
         loop = asyncio.get_running_loop()
         try:
             self.connector = ProcessConnector()
@@ -217,6 +218,16 @@ class Detector:
         self.networks.forget(living)
         if self.files is not None:
             self.files.forget(living)
+
+
+def _prepare() -> None:
+    """What is read late has ended: where we may, we go first. And each container takes some dozens of descriptors."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, min(PRIORITY, os.getpriority(os.PRIO_PROCESS, 0)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _uses(rule: Rule, name: str) -> bool:

@@ -66,7 +66,7 @@ class _Watch:
 
 
 class _Files:
-    """Files seen before with their size then, least recently seen first out: only one of these can have been emptied."""
+    """Files seen before with their size then, least recently seen first out: only these can have been emptied."""
 
     def __init__(self) -> None:
         self._sizes: OrderedDict[tuple[int, int], int] = OrderedDict()
