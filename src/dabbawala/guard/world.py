@@ -11,9 +11,11 @@ from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
+from dabbawala.apimachinery import clock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.selectors import LabelSelector
 from dabbawala.cel.environment import Function
+from dabbawala.cel.times import Timestamp, to_timestamp
 from dabbawala.cel.values import NOTHING, Optional
 from dabbawala.guard import inventory
 from dabbawala.guard.inventory import Inventory, Item, Pod
@@ -136,9 +138,9 @@ def _whole(world: World) -> bool:
     return world.whole
 
 
-def _now(world: World) -> datetime:
+def _now(world: World) -> Timestamp:
     """The instant by which age is judged."""
-    return world.now
+    return to_timestamp(clock.format_time(world.now))
 
 
 def _implied(world: World, name: str) -> bool:

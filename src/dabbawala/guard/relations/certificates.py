@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dabbawala.apimachinery import clock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.environment import Function
 
@@ -35,8 +36,8 @@ def _certificates(text: str) -> Iterator[Object]:
             found = x509.load_pem_x509_certificate(pem.encode())
             yield {
                 "name": found.subject.rfc4514_string() or "without a subject",
-                "notBefore": found.not_valid_before_utc,
-                "notAfter": found.not_valid_after_utc,
+                "notBefore": clock.format_time(found.not_valid_before_utc),
+                "notAfter": clock.format_time(found.not_valid_after_utc),
                 "weak": _weakness(found),
             }
         except (ValueError, TypeError):
@@ -70,4 +71,31 @@ def _weakness(found: Certificate) -> str:
     return ""
 
 
-FUNCTIONS = (Function("certificates", ("string",), "list<dyn>", certificates),)
+def certificates_in(obj: Mapping[str, Any]) -> list[Object]:
+    """The certificates of an object, each with its `field`: of a Secret, of webhooks, of an APIService, of a
+    CustomResourceDefinition's conversion."""
+    return [{"field": field, **found} for field, text in _fields(obj) for found in _certificates(text)]
+
+
+def _fields(obj: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for field in ("data", "stringData"):
+        for key, text in (obj.get(field) or {}).items() if obj.get("kind") == "Secret" else ():
+            if isinstance(text, str) and key.endswith((".crt", ".pem", ".cert", ".cer")):
+                yield f"{field}[{key}]", text
+    for webhook in obj.get("webhooks") or ():
+        yield f"webhooks[{webhook.get('name')}].clientConfig.caBundle", _bundle(webhook.get("clientConfig"))
+    spec = obj.get("spec") or {}
+    if spec.get("caBundle"):
+        yield "spec.caBundle", str(spec["caBundle"])
+    conversion = (spec.get("conversion") or {}).get("webhook") or {}
+    yield "spec.conversion.webhook.clientConfig.caBundle", _bundle(conversion.get("clientConfig"))
+
+
+def _bundle(client: Mapping[str, Any] | None) -> str:
+    return str((client or {}).get("caBundle") or "")
+
+
+FUNCTIONS = (
+    Function("certificates", ("string",), "list<dyn>", certificates),
+    Function("certificatesIn", ("dyn",), "list<dyn>", certificates_in),
+)

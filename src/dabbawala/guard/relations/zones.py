@@ -107,7 +107,34 @@ def production(world: World) -> list[str]:
     return world.once("production", lambda: [name for name in names if environment(world, name) == PRODUCTION])
 
 
+def label_values(world: World, namespace: str, name: str) -> list[str]:
+    """The values that the pods of a namespace have for a label, each once."""
+    return sorted({label(pod.labels, name) for pod in world.pods_in(namespace)} - {""})
+
+
+def environments_in(world: World, namespace: str) -> list[str]:
+    """What the pods of a namespace are for, by their own labels: `production`, `test`, or both."""
+    return sorted({environment_of(pod.labels) for pod in world.pods_in(namespace)} - {""})
+
+
+def environments_on(world: World, node: str) -> list[str]:
+    """What the pods of a node are for, by their own labels or their namespaces."""
+    return sorted(world.once("environments", lambda: _by_node(world)).get(node, set()) - {""})
+
+
+def _by_node(world: World) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for item in world.items("Pod"):
+        node = (item.object.get("spec") or {}).get("nodeName") or ""
+        said = environment_of(item.labels) or environment(world, item.namespace)
+        found.setdefault(node, set()).add(said)
+    return found
+
+
 FUNCTIONS = (
+    Function("labelValues", (TYPE, "string", "string"), "list<string>", label_values, receiver=True),
+    Function("environmentsIn", (TYPE, "string"), "list<string>", environments_in, receiver=True),
+    Function("environmentsOn", (TYPE, "string"), "list<string>", environments_on, receiver=True),
     Function("label", ("map<string, dyn>", "string"), "string", label),
     Function("environmentOf", ("map<string, dyn>",), "string", environment_of),
     Function("inCardZone", (TYPE, "string", "map<string, dyn>"), "bool", in_card_zone, receiver=True),
