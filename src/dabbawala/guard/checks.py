@@ -17,6 +17,8 @@ import yaml
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
+from dabbawala.guard.fix import recipe
+from dabbawala.guard.fix.recipe import BadFix, Fix
 
 PREFIX = "guard.dabbawala.dev/"
 FOLDER = Path(__file__).parent / "policies"
@@ -86,6 +88,16 @@ class Check:
     def spec(self) -> Object:
         spec: Object = self.document["spec"]
         return spec
+
+    @cached_property
+    def fix(self) -> Fix:
+        """How an object that fails is repaired; no steps where a person must decide. Raises BadCheck."""
+        said = meta.annotations(self.document)
+        text, risk, by_hand = (said.get(f"{PREFIX}{key}", "") for key in ("fix", "fix-risk", "fix-by-hand"))
+        try:
+            return recipe.parse(text, risk=risk, by_hand=by_hand)
+        except BadFix as wrong:
+            raise BadCheck(f"{self.id}: {PREFIX}fix: {wrong}") from wrong
 
 
 def parameter_free(document: Object) -> Object:

@@ -121,6 +121,11 @@ class Document:
     def line(self) -> int:
         return self.position("").line
 
+    @property
+    def written(self) -> tuple[Layout, int]:
+        """Where everything in the object is written: a layout, and the object's row in it."""
+        return self._rows(), self._row
+
     def position(self, path: str) -> Position:
         """Where a field is written: `spec.containers[web].image`, `spec.rules[0].host`,
         `metadata.labels['app.kubernetes.io/name']`. A list's element is named by its index or by its `name`. Of a field

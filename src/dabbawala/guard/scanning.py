@@ -25,8 +25,8 @@ from dabbawala.guard.world import World
 def of_paths(paths: Iterable[str], checks: Sequence[Check], excepted: Iterable[Path] = (), *, now: datetime) -> Report:
     """Scan what these paths hold. Reading never raises: what cannot be read is among the report's problems."""
     report = Report(checks=checks)
-    given = list(_exceptions(excepted, report.problems))
-    found = _inventory(list(_documents(paths, report)), report)
+    given = list(exceptions_of(excepted, report.problems))
+    found = inventory_of(list(_documents(paths, report)), report)
     judge(World(found, now=now), Engine(checks, given, now=now), report)
     report.problems.sort(key=lambda problem: (problem.place.file, problem.place.line, problem.place.column))
     return report
@@ -36,18 +36,22 @@ def judge(world: World, engine: Engine, report: Report) -> None:
     """Ask the checks about all objects of a world. What something here controls is judged by the template that it was
     made from."""
     passed: Counter[str] = Counter()
-    for item in world.inventory:
-        report.objects += 1
-        if world.inventory.owner(item) is None:
-            judgement = _judge(item, world, engine)
-            passed.update(judgement.passed)
-            report.findings += judgement.findings
-    for item in _implied(world):
-        judgement = engine.judge_implied(requests.creating(item.object, item.resource), _place_in(world, item), world)
+    report.objects += len(world.inventory)
+    for _, judgement in judgements(world, engine):
         passed.update(judgement.passed)
         report.findings += judgement.findings
     report.passed = dict(sorted(passed.items()))
     report.findings.sort(key=Finding.sort_key)
+
+
+def judgements(world: World, engine: Engine) -> Iterator[tuple[Document | None, Judgement]]:
+    """What the checks say of each object that is judged, and where it is written, if it is."""
+    for item in world.inventory:
+        if world.inventory.owner(item) is None:
+            yield item.document, _judge(item, world, engine)
+    for item in _implied(world):
+        request = requests.creating(item.object, item.resource)
+        yield None, engine.judge_implied(request, _place_in(world, item), world)
 
 
 def _judge(item: Item, world: World, engine: Engine) -> Judgement:
@@ -80,7 +84,8 @@ def _documents(paths: Iterable[str], report: Report) -> Iterator[Document]:
         yield from (document for document in reading.documents if document.is_object)
 
 
-def _inventory(documents: Sequence[Document], report: Report) -> Inventory:
+def inventory_of(documents: Sequence[Document], report: Report) -> Inventory:
+    """The objects of these documents as they would be stored. Problems go into the report."""
     preparation = Preparation(document.object for document in documents)
     found = Inventory(resources=preparation.resources)
     for document in documents:
@@ -91,7 +96,7 @@ def _inventory(documents: Sequence[Document], report: Report) -> Inventory:
     return found
 
 
-def _exceptions(paths: Iterable[Path], problems: list[Problem]) -> Iterator[PolicyException]:
+def exceptions_of(paths: Iterable[Path], problems: list[Problem]) -> Iterator[PolicyException]:
     """The exceptions of these files. A file that holds anything else, or a wrong one, is a problem."""
     for source in sources.find(paths):
         reading = source.read()

@@ -1,0 +1,197 @@
+"""Repairing what a scan finds, round by round, until nothing changes any more.
+
+One repair may be what the next check looks at, and two repairs of one place wait for each other; so the whole is judged
+again after each round. Texts change in memory only: whoever called writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from dabbawala.guard import documents, scanning
+from dabbawala.guard.defaulting import Preparation
+from dabbawala.guard.documents import Document, Reading
+from dabbawala.guard.engine import Engine
+from dabbawala.guard.findings import Finding, Problem, Report, Status
+from dabbawala.guard.fix import changes, repairs, rewriting
+from dabbawala.guard.fix.changes import Path
+from dabbawala.guard.fix.repairs import Repair
+from dabbawala.guard.fix.rewriting import Wish
+from dabbawala.guard.sources import Source
+from dabbawala.guard.world import World
+
+ROUNDS_MAX = 8
+"""Rounds after which the rest is left as it is; three are usual."""
+
+_MARK = b"\xef\xbb\xbf"
+_NOT_UTF8 = "the file is not UTF-8; save it so"
+_RESTLESS = "repairs undo each other here"
+
+
+class Made(NamedTuple):
+    """A change that was made. The line is that of the new text."""
+
+    file: str
+    line: int
+    field: str
+    value: object
+    checks: tuple[str, ...]
+
+
+class Left(NamedTuple):
+    """A finding that stays, and why."""
+
+    finding: Finding
+    reason: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """`texts` are the new contents of the files that are different now."""
+
+    made: list[Made] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    texts: dict[str, bytes] = field(default_factory=dict)
+
+
+def run(found: Iterable[Source], engine: Engine, *, now: datetime, risky: bool) -> Outcome:
+    """Repair what these sources hold. Rendered sources are judged, and left."""
+    repair = _Repairing([_File(source) for source in found], engine, now, risky=risky)
+    for _ in range(ROUNDS_MAX):
+        repair.judge()
+        if not repair.change():
+            break
+    else:
+        repair.judge()
+    return repair.outcome()
+
+
+class _File:
+    """A source as far as it is repaired."""
+
+    def __init__(self, source: Source) -> None:
+        self.name = source.file
+        self.data = self.before = source.data
+        self.editable = source.render is None and not source.problems
+        self.reading: Reading = source.read()
+
+    def write(self, wishes: Sequence[Wish]) -> rewriting.Rewritten:
+        """Raises UnicodeDecodeError."""
+        mark = _MARK if self.data.startswith(_MARK) else b""
+        done = rewriting.rewrite(self.name, self.data.removeprefix(mark).decode(), wishes)
+        if done.made:
+            self.data = mark + done.text.encode()
+            self.reading = documents.read(self.name, self.data)
+        return done
+
+
+class _Key(NamedTuple):
+    file: str
+    document: int
+
+
+class _Repairing:
+    """One run over all files."""
+
+    def __init__(self, files: list[_File], engine: Engine, now: datetime, *, risky: bool) -> None:
+        self._files = files
+        self._engine = engine
+        self._now = now
+        self._risky = risky
+        self._report = Report()
+        self._preparation = Preparation()
+        self._found: list[tuple[Document | None, Finding]] = []
+        self._made: dict[tuple[_Key, Path], Repair] = {}
+        self._refused: dict[tuple[_Key, str], str] = {}
+        self._hopeless: set[tuple[_Key, str]] = set()
+        self._seen: set[tuple[str, bytes]] = {(file.name, file.data) for file in files}
+
+    def judge(self) -> None:
+        self._report = Report(problems=[problem for file in self._files for problem in file.reading.problems])
+        objects = [document for file in self._files for document in file.reading.documents if document.is_object]
+        world = World(scanning.inventory_of(objects, self._report), now=self._now)
+        self._preparation = Preparation(document.object for document in objects)
+        self._found = [
+            (document, finding)
+            for document, judgement in scanning.judgements(world, self._engine)
+            for finding in judgement.findings
+            if finding.status in (Status.FAIL, Status.ERROR)
+        ]
+
+    def change(self) -> bool:
+        """Whether any text is different now that was never so before."""
+        by_file: dict[str, dict[int, list[Finding]]] = {}
+        for document, finding in self._found:
+            if document is not None and document.origin is None:
+                by_file.setdefault(document.file, {}).setdefault(document.index, []).append(finding)
+        changed = [self._repair(file, by_file[file.name]) for file in self._files if file.name in by_file]
+        return any(changed)
+
+    def _repair(self, file: _File, findings: dict[int, list[Finding]]) -> bool:
+        wished = [
+            (_Key(file.name, index), repair)
+            for index in sorted(findings)
+            for repair in self._accepted(file, index, findings[index])
+        ]
+        if not wished or not file.editable:
+            return False
+        by_place = {(key, repair.change.path): repair for key, repair in wished}
+        try:
+            done = file.write([Wish(key.document, repair.change) for key, repair in wished])
+        except UnicodeDecodeError:
+            self._refuse(wished, _NOT_UTF8)
+            return False
+        for (index, change), reason in done.refused:
+            key = _Key(file.name, index)
+            self._hopeless.add((key, change.words))
+            self._refuse([(key, by_place[key, change.path])], f"{change}: {reason}")
+        for index, change in done.made:
+            place = (_Key(file.name, index), change.path)
+            self._made[place] = by_place[place]
+        is_new = (file.name, file.data) not in self._seen
+        self._seen.add((file.name, file.data))
+        return is_new
+
+    def _refuse(self, repaired: Iterable[tuple[_Key, Repair]], why: str) -> None:
+        self._refused |= {(key, check): why for key, repair in repaired for check in repair.checks}
+
+    def _accepted(self, file: _File, index: int, findings: list[Finding]) -> list[Repair]:
+        key = _Key(file.name, index)
+        obj = file.reading.documents[index].object
+        asked = [
+            repair
+            for repair in repairs.wanted(obj, findings, risky=self._risky)
+            if (key, repair.change.words) not in self._hopeless
+        ]
+        if not asked:
+            return []
+        kept, refused = repairs.acceptable(obj, asked, self._preparation)
+        self._refused |= {(key, check): why for check, why in refused.items()}
+        return kept
+
+    def outcome(self) -> Outcome:
+        found = Outcome(problems=self._report.problems)
+        found.texts = {file.name: file.data for file in self._files if file.data != file.before}
+        by_name = {file.name: file for file in self._files}
+        for (key, path), repair in self._made.items():
+            document = by_name[key.file].reading.documents[key.document]
+            name = changes.shown(path)
+            found.made.append(Made(key.file, document.position(name).line, name, repair.change.value, repair.checks))
+        found.made.sort(key=lambda made: (made.file, made.line, made.field))
+        found.left = [Left(finding, self._why(finding, document)) for document, finding in self._found]
+        found.left.sort(key=lambda left: left.finding.sort_key())
+        return found
+
+    def _why(self, finding: Finding, document: Document | None) -> str:
+        check = finding.check
+        why = repairs.why_left(finding, document, risky=self._risky)
+        if why or document is None:
+            return why
+        key = _Key(document.file, document.index)
+        if any(place == key and check.id in repair.checks for (place, _), repair in self._made.items()):
+            return f"the change was made, and was not enough. {check.remedy}"
+        return self._refused.get((key, check.id), _RESTLESS)
