@@ -152,7 +152,9 @@ def _command(command: click.Command, name: str, level: int) -> str:
     if options:
         parts.append(table(("Option", "Meaning", "Default"), options))
     if isinstance(command, click.Group):
-        parts += [_command(inner, f"{name} {word}", level + 1) for word, inner in command.commands.items()]
+        context = click.Context(command, info_name=name)
+        found = ((word, command.get_command(context, word)) for word in command.list_commands(context))
+        parts += [_command(inner, f"{name} {word}", level + 1) for word, inner in found if inner is not None]
     return "\n\n".join(part for part in parts if part)
 
 

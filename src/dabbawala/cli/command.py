@@ -17,18 +17,14 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from dabbawala.cli.answer import CouldNotTell as CouldNotTell
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 128
 """An exit status above it names the signal that ended the command, as a shell shows it."""
-
-
-class CouldNotTell(click.ClickException):
-    """The question could not be answered: no cluster, no access, no such file."""
-
-    exit_code = 2
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -6,7 +6,8 @@ Exit status: 0 nothing failed, 1 something did, 2 something could not be read.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import Any
 import click
 
 from dabbawala.apimachinery.clock import SystemClock
-from dabbawala.cli import guard_runtime
-from dabbawala.cli.command import CouldNotTell
+from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.lazy import Lazy
 from dabbawala.guard import checks
 from dabbawala.guard.checks import SEVERITIES, Check
 from dabbawala.guard.findings import Report
@@ -27,7 +28,14 @@ FORMATS = (TERMINAL, "json", "sarif", "junit", "html", "policy-report", "metrics
 PATH = click.Path(path_type=Path)
 
 
-@click.group(commands=[guard_runtime.runtime])
+COMMANDS: dict[str, tuple[str, str]] = {
+    "fix": ("guard_fix", "Repair manifests."),
+    "runtime": ("guard_runtime", "What happens in the pods of this machine."),
+}
+"""The commands in modules of their own, which are imported when they are run."""
+
+
+@click.group(cls=Lazy, table=COMMANDS)
 def guard() -> None:
     """What may not go to production, and why: in files, in a cluster, and at admission.
 
@@ -44,9 +52,9 @@ class Asked:
     exceptions: tuple[Path, ...]
     fail_on: str
 
-    def checks(self) -> list[Check]:
-        """Raises CouldNotTell for an id that no check has."""
-        known = checks.shipped()
+    def checks(self, known: Mapping[str, Check] | None = None) -> list[Check]:
+        """Of those that are known, by default all. Raises CouldNotTell for an id that no check has."""
+        known = checks.shipped() if known is None else known
         for name in (*self.only, *self.skip):
             if name not in known:
                 raise CouldNotTell(f"there is no check {name!r}; `dabba guard checks` lists them")
@@ -136,9 +144,13 @@ def showing(command: Callable[..., Any]) -> Callable[..., Any]:
 def scan(paths: Sequence[str], asked: Asked, shown: Shown) -> None:
     """Scan manifests: files, folders, Helm charts, Kustomize folders, or - for the standard input."""
     from dabbawala.guard import scanning
+    from dabbawala.guard.cache import Cache, folder_of
 
-    report = scanning.of_paths(paths, asked.checks(), asked.exceptions, now=SystemClock().now())
+    kept = Cache(folder_of(os.environ))
+    chosen = asked.checks(kept.checks)
+    report = scanning.of_paths(paths, chosen, asked.exceptions, now=SystemClock().now(), store=kept.store)
     shown.write(report)
+    kept.save()
     raise click.exceptions.Exit(asked.status(report))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
 
 from dabbawala.apimachinery import status
+from dabbawala.cli.lazy import Lazy
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("cluster", "Start the cluster, or resume it."),
@@ -27,25 +27,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 YES, NO, UNKNOWN = 0, 1, 2
 
 
-class Lazy(click.Group):
-    """Knows every command by name and help line, and imports a module only to run it."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"dabbawala.cli.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name.replace("-", "_"))
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items() if line])
-
-
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Lazy, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="dabbawala", prog_name="dabba")
 def dabba() -> None:
     """A production platform for Kubernetes: a cluster in a second, and releases that cannot hurt anyone.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dabbawala.api import guard_v1alpha1
 from dabbawala.apimachinery.meta import Object
+from dabbawala.cel.environment import Store
 from dabbawala.guard import exceptions, requests, sources
 from dabbawala.guard.checks import Check
 from dabbawala.guard.defaulting import Preparation
@@ -22,12 +23,19 @@ from dabbawala.guard.inventory import Inventory, Item
 from dabbawala.guard.world import World
 
 
-def of_paths(paths: Iterable[str], checks: Sequence[Check], excepted: Iterable[Path] = (), *, now: datetime) -> Report:
+def of_paths(
+    paths: Iterable[str],
+    checks: Sequence[Check],
+    excepted: Iterable[Path] = (),
+    *,
+    now: datetime,
+    store: Store | None = None,
+) -> Report:
     """Scan what these paths hold. Reading never raises: what cannot be read is among the report's problems."""
     report = Report(checks=checks)
     given = list(exceptions_of(excepted, report.problems))
     found = inventory_of(list(_documents(paths, report)), report)
-    judge(World(found, now=now), Engine(checks, given, now=now), report)
+    judge(World(found, now=now), Engine(checks, given, now=now, store=store), report)
     report.problems.sort(key=lambda problem: (problem.place.file, problem.place.line, problem.place.column))
     return report
 
@@ -35,12 +43,18 @@ def of_paths(paths: Iterable[str], checks: Sequence[Check], excepted: Iterable[P
 def judge(world: World, engine: Engine, report: Report) -> None:
     """Ask the checks about all objects of a world. What something here controls is judged by the template that it was
     made from."""
-    passed: Counter[str] = Counter()
     report.objects += len(world.inventory)
-    for _, judgement in judgements(world, engine):
+    collect(report, (judgement for _, judgement in judgements(world, engine)))
+
+
+def collect(report: Report, found: Iterable[Judgement]) -> None:
+    """Add what the checks say to a report."""
+    passed, passed_in = Counter(report.passed), Counter(report.passed_in)
+    for judgement in found:
         passed.update(judgement.passed)
+        passed_in[judgement.namespace] += len(judgement.passed)
         report.findings += judgement.findings
-    report.passed = dict(sorted(passed.items()))
+    report.passed, report.passed_in = dict(sorted(passed.items())), dict(sorted(passed_in.items()))
     report.findings.sort(key=Finding.sort_key)
 
 
