@@ -17,7 +17,7 @@ _RETENTION = re.compile(
 )
 _IN_DAYS = frozenset({"log_retention_days", "retention_in_days", "retentionDays", "retention_days"})
 _TIME_FILE = re.compile(r"chrony|ntp|timesyncd")
-_SERVER = re.compile(r"^\s*(?:(?:server|pool|peer)\s+(\S+)|(?:NTP|FallbackNTP)\s*=\s*(.+))$", re.MULTILINE)
+_SERVER = re.compile(r"^\s*(?:(?:server|pool|peer)[ \t]+(\S+).*|(?:NTP|FallbackNTP)\s*=\s*(.+))$", re.MULTILINE)
 _TRACEABLE = (
     "samay1.nic.in", "samay2.nic.in", "time.nplindia.org", "time.nplindia.in", "time.nic.in", "169.254.169.123",
     "time.aws.com", "metadata.google.internal", "time.google.com", "169.254.169.254", "fd00:ec2::123",
