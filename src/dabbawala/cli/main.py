@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "image": ("image", "Local images: build, list, rm."),
     "rollout": ("rollout", "Progressive delivery."),
     "guard": ("guard", "What may not go to production, and why."),
+    "readiness": ("readiness", "Whether a service may go to production."),
     "controller": ("controller", "Run a capability against any cluster."),
     "control-plane": ("cluster", ""),
     "monitoring": ("cluster", ""),

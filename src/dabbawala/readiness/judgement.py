@@ -105,7 +105,10 @@ class Category:
     items: tuple[Item, ...]
 
 
-PROPOSE = "dabba readiness propose {service} -n {namespace} --item {item} | kubectl apply -f -"
+PROPOSE = (
+    "dabba readiness propose {service} -n {namespace} --item {item}"
+    " | kubectl apply --server-side --field-manager=dabba-readiness -f -"
+)
 ATTEST = "dabba readiness attest {service} {item} -n {namespace} --owner NAME --expires DATE --document FILE"
 IMPORT = "dabba readiness import FILE -n {namespace}"
 SCAN = "dabba guard scan --live --publish"
