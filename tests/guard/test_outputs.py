@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,6 @@ from xml.etree import ElementTree
 import orjson
 import pytest
 import yaml
-from rich.console import Console
 
 from dabbawala.cli import guard as command
 from dabbawala.guard import checks, scanning
@@ -124,9 +122,7 @@ def test_the_page_shows_every_finding_and_escapes_what_it_shows(report: Report) 
 
 
 def test_a_person_sees_file_line_check_and_what_is_accepted(report: Report) -> None:
-    text = io.StringIO()
-    Console(file=text, width=160).print(as_terminal.render(report))
-    lines = [line.strip() for line in text.getvalue().splitlines()]
+    lines = [line.strip() for line in as_terminal.render(report)]
     assert "web.yaml  Pod shop/web" in lines
     assert any(line.startswith("9  ✖ critical  WL-01  container web is privileged") for line in lines)
     assert any(line.startswith("accepted: moves to the new image") for line in lines)
@@ -134,6 +130,20 @@ def test_a_person_sees_file_line_check_and_what_is_accepted(report: Report) -> N
         lines[-1]
         == "2 files, 2 objects, 2 checks: 1 critical, 1 high, 1 accepted by exceptions, 1 unreadable; 1 passed"
     )
+
+
+def test_lines_are_as_wide_as_the_terminal_and_colored_there_only(report: Report) -> None:
+    narrow = list(as_terminal.render(report, as_terminal.Style(width=60)))
+    wide = list(as_terminal.render(report))
+    assert max(map(len, narrow[:-1])) <= 60 < max(map(len, wide[:-1]))
+    assert "".join("".join(narrow).split()) == "".join("".join(wide).split())
+    assert not any("\x1b" in line for line in narrow)
+    assert any("\x1b[1;31m✖ critical" in line for line in as_terminal.render(report, as_terminal.Style(color=True)))
+
+
+def test_what_would_steer_a_terminal_is_shown_instead(report: Report) -> None:
+    report.findings[0] = replace(report.findings[0], message="a\x1b[2Jb\nc")
+    assert any("a\\x1b[2Jb\\x0ac" in line for line in as_terminal.render(report, as_terminal.Style(color=True)))
 
 
 def test_the_exit_status_is_that_of_the_worst(report: Report) -> None:

@@ -85,12 +85,10 @@ class Shown:
             stream.write(rendered(report, self.form))
 
     def _print(self, report: Report) -> None:
-        from rich.console import Console
-
         from dabbawala.guard.outputs import as_terminal
 
         with click.open_file(str(self.file or "-"), "w") as stream:
-            Console(file=stream).print(as_terminal.render(report))
+            as_terminal.write(report, stream)
 
 
 def rendered(report: Report, form: str) -> bytes:

@@ -19,7 +19,7 @@ def render(report: Report) -> bytes:
         "summary": summary(report),
         "findings": [finding(item) for item in report.findings],
         "problems": [problem(item) for item in report.problems],
-        "checks": [_check(item, report) for item in report.checks],
+        "checks": _checks(report),
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
 
@@ -70,13 +70,17 @@ def problem(item: Problem) -> Object:
     return {"code": item.code, "message": item.message, "remedy": item.remedy, "place": _place(item.place)}
 
 
-def _check(check: Check, report: Report) -> Object:
-    failed = sum(1 for item in report.failures if item.check is check)
+def _checks(report: Report) -> list[Object]:
+    failed = Counter(item.check.id for item in report.failures)
+    return [_check(check, report.passed.get(check.id, 0), failed[check.id]) for check in report.checks]
+
+
+def _check(check: Check, passed: int, failed: int) -> Object:
     return {
         "id": check.id,
         "title": check.title,
         "severity": check.severity,
-        "passed": report.passed.get(check.id, 0),
+        "passed": passed,
         "failed": failed,
         "controls": [
             {"framework": row.framework, "clause": row.clause, "strength": row.strength} for row in check.controls

@@ -1,82 +1,130 @@
-"""A report for a person: grouped by file and object, worst first, with the line of the file."""
+"""A report for a person: grouped by file and object, worst first, with the line of the file.
+
+Lines are written as they are made and laid out here: a library of tables takes longer to load than a scan of one file,
+and ten times as long as one of thousands.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+from shutil import get_terminal_size
+from textwrap import wrap
+from typing import IO
 
 from dabbawala.guard.checks import SEVERITIES
 from dabbawala.guard.findings import Finding, Problem, Report, Status
 from dabbawala.guard.outputs import as_json
 
 COLORS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "bright_black"}
+_CODES = {
+    "bold red": "1;31", "red": "31", "yellow": "33", "cyan": "36", "green": "32", "bright_black": "90", "bold": "1",
+    "bold blue": "1;34",
+}  # fmt: skip
 _MARKS = {Status.FAIL: "✖", Status.ERROR: "!", Status.UNKNOWN: "?", Status.EXCEPTED: "○"}
+_NARROWEST = 20
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def render(report: Report, *, shown: Sequence[Finding] | None = None) -> RenderableType:
-    """`shown` are the findings to list, when not all of them are."""
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How lines look: `width` in characters, 0 for as long as they are, which suits a file."""
+
+    width: int = 0
+    color: bool = False
+
+    def paint(self, text: str, color: str) -> str:
+        """Text of an object in a color; what would steer the terminal is shown instead."""
+        text = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+        return f"\x1b[{_CODES[color]}m{text}\x1b[0m" if self.color and color and text else text
+
+    def wrapped(self, text: str, indent: int) -> list[str]:
+        """The lines of a text that begins so far to the right."""
+        room = max(self.width - indent, _NARROWEST)
+        return [text] if not self.width or len(text) <= room else wrap(text, room, break_on_hyphens=False)
+
+
+PLAIN = Style()
+
+
+def style_of(stream: IO[str]) -> Style:
+    """Colors and lines that fit for a terminal; neither for a file, or where somebody wants none."""
+    if not stream.isatty():
+        return PLAIN
+    dumb = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return Style(get_terminal_size().columns, not dumb)
+
+
+def write(report: Report, stream: IO[str]) -> None:
+    stream.writelines(f"{line}\n" for line in render(report, style_of(stream)))
+
+
+def render(report: Report, style: Style = PLAIN, *, shown: Sequence[Finding] | None = None) -> Iterator[str]:
+    """The lines. `shown` are the findings to list, when not all of them are."""
     found = report.findings if shown is None else shown
-    parts: list[RenderableType] = []
-    for place, group in groupby(found, key=lambda item: (item.place.file, item.subject)):
-        parts += [_heading(*place), _rows(list(group))]
+    for (file, subject), group in groupby(found, key=lambda item: (item.place.file, item.subject)):
+        heading = (style.paint(file, "bold"), style.paint(str(subject), "bold blue"))
+        yield "  ".join(part for part in heading if part)
+        yield from _rows(list(group), style)
+        yield ""
     if report.problems:
-        parts += [Text("Could not be read", style="bold"), _problems(report.problems)]
-    return Group(*parts, summary(report))
+        yield style.paint("Could not be read", "bold")
+        yield from _problems(report.problems, style)
+        yield ""
+    yield summary(report, style)
 
 
-def _heading(file: str, subject: object) -> Text:
-    return Text.assemble((file, "bold"), ("  " if file else ""), (str(subject), "bold blue"))
-
-
-def _rows(found: list[Finding]) -> RenderableType:
+def _rows(found: list[Finding], style: Style) -> Iterator[str]:
     found.sort(key=lambda item: (SEVERITIES.index(item.check.severity), item.sort_key()))
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(justify="right", style="bright_black", no_wrap=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column()
-    for item in found:
-        line = str(item.place.line) if item.place.line else ""
-        severity = Text(f"{_MARKS[item.status]} {item.check.severity}", style=COLORS[item.check.severity])
-        grid.add_row(line, severity, item.check.id, _words(item))
-    return Padding(grid, (0, 0, 1, 2))
+    lines = [str(item.place.line) if item.place.line else "" for item in found]
+    severities = [f"{_MARKS[item.status]} {item.check.severity}" for item in found]
+    columns = [max(map(len, column)) for column in (lines, severities, [item.check.id for item in found])]
+    indent = 2 + sum(columns) + 3 * 2
+    for item, line, severity in zip(found, lines, severities, strict=True):
+        color = COLORS[item.check.severity]
+        first, *more = _words(item, style, indent)
+        number = style.paint(line.rjust(columns[0]), "bright_black")
+        mark = style.paint(severity.ljust(columns[1]), color)
+        yield f"  {number}  {mark}  {item.check.id.ljust(columns[2])}  {first}"
+        yield from (f"{'':{indent}}{line}" for line in more)
 
 
-def _words(item: Finding) -> Text:
-    text = Text(item.message)
+def _words(item: Finding, style: Style, indent: int) -> Iterator[str]:
+    yield from (style.paint(line, "") for line in style.wrapped(item.message, indent))
+    for text in _notes(item):
+        yield from (style.paint(line, "bright_black") for line in style.wrapped(text, indent))
+
+
+def _notes(item: Finding) -> Iterator[str]:
     if item.place.field:
-        text.append(f"\n{item.place.field}", style="bright_black")
+        yield item.place.field
     for place in item.also:
-        text.append(f"\n{place.field}" + (f" (line {place.line})" if place.line else ""), style="bright_black")
+        yield place.field + (f" (line {place.line})" if place.line else "")
     if item.reason:
-        words = "accepted: " if item.status is Status.EXCEPTED else ""
-        text.append(f"\n{words}{item.reason}", style="bright_black")
-    return text
+        yield ("accepted: " if item.status is Status.EXCEPTED else "") + item.reason
 
 
-def _problems(problems: Iterable[Problem]) -> RenderableType:
-    grid = Table.grid(padding=(0, 2))
+def _problems(problems: Iterable[Problem], style: Style) -> Iterator[str]:
     for item in problems:
-        grid.add_row(str(item.place), Text(item.code, style="red"), f"{item.message} {item.remedy}".strip())
-    return Padding(grid, (0, 0, 1, 2))
+        yield f"  {style.paint(str(item.place), '')}  {style.paint(item.code, 'red')}"
+        text = f"{item.message} {item.remedy}".strip()
+        yield from (f"    {style.paint(line, '')}" for line in style.wrapped(text, 4))
 
 
-def summary(report: Report) -> Text:
-    return Text("").join(_sentences(as_json.summary(report)))
+def summary(report: Report, style: Style = PLAIN) -> str:
+    return "".join(_sentences(as_json.summary(report), style))
 
 
-def _sentences(counts: dict[str, object]) -> Iterator[Text]:
-    yield Text(f"{counts['files']} files, {counts['objects']} objects, {counts['checks']} checks: ")
+def _sentences(counts: dict[str, object], style: Style) -> Iterator[str]:
+    yield f"{counts['files']} files, {counts['objects']} objects, {counts['checks']} checks: "
     by_severity = counts["failedBySeverity"]
     assert isinstance(by_severity, dict)
-    worst = [Text(f"{count} {name}", style=COLORS[name]) for name, count in by_severity.items() if count]
-    yield Text(", ").join(worst) if worst else Text("nothing failed", style="green")
+    worst = [style.paint(f"{count} {name}", COLORS[name]) for name, count in by_severity.items() if count]
+    yield ", ".join(worst) if worst else style.paint("nothing failed", "green")
     for name, words in (("excepted", "accepted by exceptions"), ("unknown", "unknown"), ("problems", "unreadable")):
         if counts[name]:
-            yield Text(f", {counts[name]} {words}")
-    yield Text(f"; {counts['passed']} passed")
+            yield f", {counts[name]} {words}"
+    yield f"; {counts['passed']} passed"
