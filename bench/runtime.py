@@ -39,7 +39,6 @@ PROGRAMS = 300
 
 NODE_PORT = 31917
 IMAGE = "watched:1"
-COMMAND = "from dabbawala.cli.guard_runtime import runtime; runtime()"
 SERVER = """
 import http.server
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -142,7 +141,7 @@ def agent_pid(cluster: PrivateCluster) -> int:
 
 def detector(cluster: PrivateCluster, folder: Path, *options: str) -> subprocess.Popen[str]:
     """Running and watching."""
-    argv = [sys.executable, "-c", COMMAND, "--json-file", str(folder / "alerts.json"), "--no-events", *options]
+    argv = cluster.command("guard", "runtime", "--json-file", str(folder / "alerts.json"), "--no-events", *options)
     environment = {**cluster.environment, "KUBECONFIG": str(cluster.kubeconfig)}
     process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None

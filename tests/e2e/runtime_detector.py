@@ -19,7 +19,7 @@ from tests.kubectl import Kubectl
 
 BEGIN_SECONDS_MAX = 30.0
 SHELL = "attacked/shell:v1"
-COMMAND = "from dabbawala.cli.guard_runtime import runtime; runtime()"
+COMMAND = ("-m", "dabbawala.cli.main", "guard", "runtime")
 VICTIM = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -84,7 +84,7 @@ def detecting(
 ) -> Iterator[Detector]:
     """The command, once it watches."""
     target = folder / "alerts.json"
-    argv: Sequence[str] = [str(python), "-c", COMMAND, "--json-file", str(target), *options]
+    argv: Sequence[str] = [str(python), *COMMAND, "--json-file", str(target), *options]
     somebody: dict[str, Any] = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
     process = subprocess.Popen(
         argv,

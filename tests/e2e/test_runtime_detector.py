@@ -29,6 +29,9 @@ CPU_RATIO_MAX = 0.02
 STARTING_CPU_SECONDS = 2.0
 """Importing and taking in what runs, once."""
 
+KUBELET_SECONDS = 13.0
+"""More than between two of its looks at tokens and Secrets."""
+
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 MEMORY = (
     "import os; f = os.memfd_create('m'); os.write(f, open('/bin/sleep', 'rb').read()); "
@@ -123,6 +126,14 @@ def test_an_attack_in_a_pod_is_seen(watched: Watched, attack: str) -> None:
     assert (fields["k8s.ns.name"], fields["k8s.pod.name"], fields["container.name"]) == (
         watched.namespace, "victim", "main",
     )  # fmt: skip
+
+
+def test_ordinary_commands_while_the_kubelet_looks_after_the_volumes_are_nothing_to_report(watched: Watched) -> None:
+    before = len(watched.detector.alerts())
+    deadline = time.monotonic() + KUBELET_SECONDS
+    while time.monotonic() < deadline:
+        watched.attack("sh", "-c", "test -d /tmp && sleep 0.1")
+    assert not [alert["output"] for alert in watched.detector.alerts()[before:]]
 
 
 def test_an_interactive_shell_is_seen_and_told_on_the_pod(watched: Watched, tmp_path: Path) -> None:

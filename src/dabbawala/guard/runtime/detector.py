@@ -51,7 +51,7 @@ PRIORITY = -10
 
 class Detector:
     """`absent` says which source is not there and why; `gone` counts programs of the node that ended before they could
-    be read."""
+    be read, `unclaimed` acts on files of which not even a guess says who did them."""
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Detector:
         node: str = "",
     ) -> None:
         self.gone = 0
+        self.unclaimed = 0
         self.absent: dict[str, str] = {}
         self.engine = Engine(rules)
         self.docket = Docket(self.engine, clock, pods, deliver=deliver)
@@ -175,6 +176,9 @@ class Detector:
         if living is None:
             return
         process = self._processes.get(seen.pid) if seen.pid else self._suspects.of_file(living, seen.file.path)
+        if process is None and not seen.pid:
+            self.unclaimed += 1
+            return
         attribution = events.EXACT if seen.pid and process is not None else events.INFERRED
         event = self._event(seen.type, living, process, source=files.NAME)
         self.docket.take(replace(event, file=seen.file, attribution=attribution))

@@ -59,6 +59,8 @@ def _of_detector(detector: Detector) -> Iterator[Row]:
         )
     gone = "Programs of the node that ended before they could be read."
     yield "dabbawala_guard_runtime_unread_programs_total", "counter", gone, {}, detector.gone
+    unclaimed = "Acts on files that may as well have been the kubelet's."
+    yield "dabbawala_guard_runtime_unclaimed_events_total", "counter", unclaimed, {}, detector.unclaimed
     foreign = "Events of pods that the API does not know."
     yield "dabbawala_guard_runtime_foreign_events_total", "counter", foreign, {}, detector.docket.foreign
     yield "dabbawala_guard_runtime_containers", "gauge", "Containers watched now.", {}, len(detector.containers)

@@ -47,16 +47,21 @@ class Suspects:
         return next(iter(self._lately(living, CONNECTION_SECONDS)), None) or self._processes.get(living.pid)
 
     def of_file(self, living: Living, path: str) -> Process | None:
-        """A volume is the kubelet's too, which looks at it every few seconds; so there a program must have been told of
-        the file."""
-        mount = living.mounts.of(path)
-        lately = self._lately(living, FILE_SECONDS)
-        told = next((one for one in lately if one.speaks_of(path)), None)
-        if told is None and mount is not None and not mount.lasting:
-            told = next(iter(lately), None)
-        return told or self._processes.get(living.pid)
+        """None when it may as well have been the kubelet, which looks at the volumes that it keeps current every few
+        seconds: there, only a program that has to do with the file did it."""
+        lately, own = self._lately(living, FILE_SECONDS), self._processes.get(living.pid)
+        told = next((one for one in (*lately, *filter(None, (own,))) if one.speaks_of(path)), None)
+        if told is not None or _is_kept_by_the_kubelet(path):
+            return told
+        return next(iter(lately), None) or own
 
     def _lately(self, living: Living, seconds: float) -> list[Process]:
         """The last first."""
         now = self._clock.monotonic()
         return [one for at, one in reversed(self._recent.get(living.container.key, ())) if now - at < seconds]
+
+
+def _is_kept_by_the_kubelet(path: str) -> bool:
+    """Of a ConfigMap, Secret, projected or downwardAPI volume, whose files lie in directories such as `..2026_01_01`,
+    so that they are replaced all at once. Source: pkg/volume/util AtomicWriter."""
+    return any(part.startswith("..") for part in path.split("/"))
