@@ -14,7 +14,7 @@ import yaml
 from dabbawala.cli import guard as command
 from dabbawala.guard import checks, scanning
 from dabbawala.guard.findings import Report
-from dabbawala.guard.outputs import as_json, as_terminal
+from dabbawala.guard.outputs import as_json, as_policy_report, as_terminal
 from dabbawala.timeseries import exposition
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -103,7 +103,24 @@ def test_junit_counts_failures_and_errors(report: Report) -> None:
 def test_policy_reports_are_one_for_each_namespace(report: Report) -> None:
     (found,) = yaml.safe_load_all(command.rendered(report, "policy-report"))
     assert (found["kind"], found["metadata"]["namespace"]) == ("PolicyReport", "shop")
-    assert found["summary"] == {"pass": 0, "fail": 2, "warn": 0, "error": 0, "skip": 1}
+    assert found["metadata"]["annotations"] == {"guard.dabbawala.dev/checks": "WL-01,WL-05"}
+    assert found["summary"] == {"pass": 1, "fail": 2, "warn": 0, "error": 0, "skip": 1}
+
+
+def test_where_nothing_failed_a_policy_report_says_what_passed() -> None:
+    (found,) = as_policy_report.objects(Report(passed_in={"shop": 3}))
+    assert (found["metadata"]["namespace"], found["summary"]["pass"], found["results"]) == ("shop", 3, [])
+
+
+def test_a_long_policy_report_goes_on_in_another_object_and_counts_passes_once(report: Report) -> None:
+    long = replace(report.findings[0], message="x" * 400_000)
+    report.findings[:] = [long] * 5
+    report.passed_in = {"shop": 7}
+    found = as_policy_report.objects(report)
+    assert [item["metadata"]["name"] for item in found] == ["dabbawala-guard", "dabbawala-guard-2", "dabbawala-guard-3"]
+    assert [item["summary"]["pass"] for item in found] == [7, 0, 0]
+    assert sum(len(item["results"]) for item in found) == 5
+    assert all(len(orjson.dumps(item)) < 1_100_000 for item in found)
 
 
 def test_metrics_are_what_prometheus_reads(report: Report) -> None:

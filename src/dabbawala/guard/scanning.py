@@ -51,8 +51,9 @@ def collect(report: Report, found: Iterable[Judgement]) -> None:
     """Add what the checks say to a report."""
     passed, passed_in = Counter(report.passed), Counter(report.passed_in)
     for judgement in found:
-        passed.update(judgement.passed)
-        passed_in[judgement.namespace] += len(judgement.passed)
+        if judgement.passed:
+            passed.update(judgement.passed)
+            passed_in[judgement.namespace] += len(judgement.passed)
         report.findings += judgement.findings
     report.passed, report.passed_in = dict(sorted(passed.items())), dict(sorted(passed_in.items()))
     report.findings.sort(key=Finding.sort_key)

@@ -163,6 +163,11 @@ class Step:
                 continue
             self._given += [(binding, params) for params in given]
 
+    @property
+    def passed(self) -> bool:
+        """Whether it was evaluated, with at least one parameter, and holds with all."""
+        return bool(self._known) and all(verdict.passed for _, verdict in self._known)
+
     def run(self) -> None:
         """Evaluate, and put into `found` what follows."""
         for binding, params in self._given:

@@ -1,4 +1,8 @@
-"""PolicyReport objects, one per namespace and one ClusterPolicyReport: what dashboards of the field read.
+"""PolicyReport objects, for each namespace and for what is in none: what dashboards of the field read.
+
+A report says what was found, and counts what passed; which checks were asked stands in an annotation, because that a
+check found nothing can be said in no other way. A long one goes on in further objects, as one may not be larger than
+the API takes; what passed is counted in the first.
 
 Source: wgpolicyk8s.io/v1alpha2.
 """
@@ -6,7 +10,9 @@ Source: wgpolicyk8s.io/v1alpha2.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 
+import orjson
 import yaml
 
 from dabbawala.apimachinery.meta import Object
@@ -14,6 +20,9 @@ from dabbawala.guard.findings import Finding, Report, Status
 
 API_VERSION = "wgpolicyk8s.io/v1alpha2"
 NAME = "dabbawala-guard"
+CHECKS = "guard.dabbawala.dev/checks"
+RESULTS_BYTES_MAX = 1_000_000
+"""Of the results of one object. Servers take 1.5 MiB in a request."""
 _RESULTS = {
     Status.PASS: "pass",
     Status.FAIL: "fail",
@@ -32,19 +41,39 @@ def objects(report: Report) -> list[Object]:
     by_namespace: dict[str, list[Finding]] = defaultdict(list)
     for item in report.findings:
         by_namespace[item.subject.namespace].append(item)
-    return [_object(namespace, found) for namespace, found in sorted(by_namespace.items())]
+    places = sorted(by_namespace.keys() | report.passed_in.keys())
+    asked = ",".join(check.id for check in report.checks)
+    return [obj for place in places for obj in _objects(place, by_namespace[place], report.passed_in, asked)]
 
 
-def _object(namespace: str, found: list[Finding]) -> Object:
-    counts = Counter(_RESULTS[item.status] for item in found)
-    metadata = {"name": NAME} | ({"namespace": namespace} if namespace else {})
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "PolicyReport" if namespace else "ClusterPolicyReport",
-        "metadata": metadata | {"labels": {"app.kubernetes.io/managed-by": "dabbawala"}},
-        "summary": {name: counts[name] for name in ("pass", "fail", "warn", "error", "skip")},
-        "results": [_result(item) for item in found],
-    }
+def _objects(namespace: str, found: list[Finding], passed_in: dict[str, int], asked: str) -> Iterator[Object]:
+    for number, part in enumerate(_parts([_result(item) for item in found]), 1):
+        counts = Counter(str(item["result"]) for item in part)
+        counts["pass"] += passed_in.get(namespace, 0) if number == 1 else 0
+        home = {"namespace": namespace} if namespace else {}
+        metadata = {"name": NAME if number == 1 else f"{NAME}-{number}", **home}
+        labels = {"app.kubernetes.io/managed-by": "dabbawala"}
+        yield {
+            "apiVersion": API_VERSION,
+            "kind": "PolicyReport" if namespace else "ClusterPolicyReport",
+            "metadata": metadata | {"labels": labels, "annotations": {CHECKS: asked}},
+            "summary": {name: counts[name] for name in ("pass", "fail", "warn", "error", "skip")},
+            "results": part,
+        }
+
+
+def _parts(results: Sequence[Object]) -> Iterator[list[Object]]:
+    """At least one, even of nothing."""
+    part: list[Object] = []
+    size = 0
+    for item in results:
+        length = len(orjson.dumps(item))
+        if part and size + length > RESULTS_BYTES_MAX:
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += length
+    yield part
 
 
 def _result(item: Finding) -> Object:
@@ -52,6 +81,7 @@ def _result(item: Finding) -> Object:
     resource = {"apiVersion": subject.api_version, "kind": subject.kind, "name": subject.name}
     if subject.namespace:
         resource["namespace"] = subject.namespace
+    said = {"field": item.place.field, "reason": item.reason}
     return {
         "source": "dabbawala",
         "policy": item.check.id,
@@ -61,5 +91,5 @@ def _result(item: Finding) -> Object:
         "result": _RESULTS[item.status],
         "message": item.message,
         "resources": [resource],
-        "properties": {"field": item.place.field} if item.place.field else {},
+        "properties": {name: text for name, text in said.items() if text},
     }
