@@ -310,3 +310,24 @@ def test_every_field_of_any_document_has_its_exact_place(value: dict[str, Any], 
         cut = cut[found.column - 1 : len(cut) - tail]
         assert cut == cut.strip()
         assert cut
+
+
+def test_many_places_are_where_each_of_them_is() -> None:
+    text = (
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\n  labels: {a.b/c: d, e: f}\n  annotations: {a: b}\n"
+        "spec:\n  initContainers:\n  - name: first.one\n    image: i\n    ports: [{name: p.q, containerPort: 1}]\n"
+        "  containers:\n  - name: web\n    image: &i j\n    env: [{name: K, value: v}]\n  - {name: '0', image: *i}\n"
+    )
+    (document,) = documents.read("x.yaml", text.encode()).documents
+    fields = ["name", "image", "ports[0].containerPort", "ports[p.q]", "env[K].value", "env[K].valueFrom.x", "x.y.z"]
+    paths = [
+        "", "spec", "spec.x", "spec.containers",
+        "metadata.labels['a.b/c']", "metadata.labels.a.b/c", "metadata.labels.e",
+        "metadata.labels.a.b/d", "metadata.annotations.a.b",
+        "metadata.annotations[a]", "x.y.z", "spec..x", "[", "a]b.c",
+        *(f"spec.containers[{name}].{field}" for name in ("web", "0", "1", "first.one", "none") for field in fields),
+        *(f"spec.initContainers[{name}]" for name in ("web", "0", "first.one", "'first.one'")),
+    ]  # fmt: skip
+    for order in (paths, paths[::-1]):
+        placing = document.placing()
+        assert [placing(path) for path in order] == [document.place(path) for path in order]

@@ -119,6 +119,7 @@ def shipped() -> Mapping[str, Check]:
     return dict(sorted(found.items(), key=lambda item: order(item[0])))
 
 
+@lru_cache(maxsize=4096)
 def order(check_id: str) -> tuple[str, int, str]:
     """Sorts WL-2 before WL-10."""
     area, _, rest = check_id.partition("-")

@@ -154,6 +154,20 @@ class Document:
         found = self.position(path)
         return Place(self.file, found.line, found.column, found.end_line, path)
 
+    def placing(self) -> Callable[[str], Place]:
+        """`place` for many fields: the object is decoded once, and each step on the way to them taken once."""
+        if self.origin is not None:
+            return self.place
+        layout = self._rows()
+        finder = positions.Finder(layout, self.object, self._row)
+
+        def place(path: str) -> Place:
+            found = finder.find(path)
+            at = positions.position(self._text, layout, found.row, exact=found.exact)
+            return Place(self.file, at.line, at.column, at.end_line, path)
+
+        return place
+
     def source_line(self, number: int) -> str:
         """A line of the file."""
         return self._text.line(number)

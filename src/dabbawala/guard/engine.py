@@ -89,7 +89,8 @@ class Engine:
         return self._judge(own, request, around, place)
 
     def _judge(self, asked: Iterable[Asked], request: Request, around: Surroundings, place: PlaceOf) -> Judgement:
-        passed, findings = [], []
+        passed: list[str] = []
+        findings: list[Finding] = []
         for check, policy in asked:
             seen = policy.match(request, around.namespace)
             if seen is None:
@@ -98,7 +99,9 @@ class Engine:
             if verdict.passed:
                 passed.append(check.id)
             elif not verdict.excluded:
-                findings.append(self._finding(check, seen.object or {}, _Said(verdict, values), place))
+                obj = seen.object or {}
+                subject = findings[-1].subject if findings and seen is request else subject_of(obj)
+                findings.append(self._finding(check, _Said(verdict, values, obj, subject), place))
         return Judgement(tuple(passed), tuple(findings), request.namespace)
 
     def _asked(self, request: Request) -> tuple[Asked, ...]:
@@ -117,8 +120,8 @@ class Engine:
             found = self._policies[check.id] = CompiledPolicy.of(check.document, dialect)
         return found
 
-    def _finding(self, check: Check, obj: Object, said: _Said, place: PlaceOf) -> Finding:
-        faults = said.verdict.faults
+    def _finding(self, check: Check, said: _Said, place: PlaceOf) -> Finding:
+        faults, obj = said.verdict.faults, said.object
         failed = [fault for fault in faults if fault.result == "fail"]
         places = tuple(place(field) for field in (said.fields() if failed else ())) or (place(""),)
         status, reason = (Status.FAIL if failed else Status.ERROR), ""
@@ -130,7 +133,7 @@ class Engine:
         elif ended := exceptions.expired(self._exceptions, check.id, obj, self._now):
             reason = f"its exception has expired: {ended}"
         message = "; ".join(dict.fromkeys(fault.message for fault in failed or faults))
-        return Finding(check, status, subject_of(obj), message, places[0], places[1:], reason)
+        return Finding(check, status, said.subject, message, places[0], places[1:], reason)
 
 
 def subject_of(obj: Object) -> Subject:
@@ -142,6 +145,8 @@ class _Said(NamedTuple):
 
     verdict: Verdict
     values: Values
+    object: Object
+    subject: Subject
 
     def fields(self) -> list[str]:
         found = self._value(FIELDS)

@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 
@@ -179,6 +180,33 @@ def find(layout: Layout, obj: Any, path: list[Part], row: int = 0) -> Found:
         row, obj, taken = found
         at += taken
     return Found(row, obj, True)
+
+
+class Finder:
+    """Follows many paths from one object; what leads to one of them is looked up once for all."""
+
+    __slots__ = ("_known", "_layout", "_obj", "_row")
+
+    def __init__(self, layout: Layout, obj: Any, row: int = 0) -> None:
+        self._layout, self._obj, self._row = layout, obj, row
+        self._known: dict[str, Found] = {"": Found(row, obj, True)}
+
+    def find(self, path: str) -> Found:
+        known = self._known.get(path)
+        if known is None:
+            known = self._known[path] = self._find(path)
+        return known
+
+    def _find(self, path: str) -> Found:
+        home, _, last = path.rpartition(".")
+        if home and last.count("[") == last.count("]"):
+            above = self.find(home)
+            if above.exact:
+                return find(self._layout, above.value, _parts(last), above.row)
+        return find(self._layout, self._obj, _parts(path), self._row)
+
+
+_parts = lru_cache(maxsize=4096)(parts)
 
 
 def _step(layout: Layout, obj: Any, row: int, rest: list[Part]) -> tuple[int, Any, int] | None:

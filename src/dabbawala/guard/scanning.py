@@ -71,8 +71,23 @@ def judgements(world: World, engine: Engine) -> Iterator[tuple[Document | None, 
 
 def _judge(item: Item, world: World, engine: Engine) -> Judgement:
     request = requests.creating(item.object, item.resource)
-    place = item.document.place if item.document is not None else _nowhere
+    place = _Lazily(item.document) if item.document is not None else _nowhere
     return engine.judge(request, world.namespace(request.namespace), place, world)
+
+
+class _Lazily:
+    """Places in a document: nothing is looked up for an object that passes."""
+
+    __slots__ = ("_document", "_place")
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._place: PlaceOf | None = None
+
+    def __call__(self, field: str) -> Place:
+        if self._place is None:
+            self._place = self._document.placing()
+        return self._place(field)
 
 
 def _implied(world: World) -> Iterator[Item]:
