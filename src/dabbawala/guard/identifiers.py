@@ -19,6 +19,8 @@ FOUND_MAX = 50
 _AROUND = 48  # characters before a number in which a word explains it
 _LIST = 3  # numbers of which most must pass before their number alone convinces: 1 in 200 such lists does by chance
 
+POSSIBLE = re.compile(r"\d{4}|@")
+"""What every text has in which something is found."""
 _CARD = re.compile(
     r"(?<![\w.+\-/%@])"
     r"(?=(\d{14,19}|\d{4}([ -])(?:\d{4}\2\d{4}\2\d{2,4}(?:\2\d{3})?|\d{6}\2\d{4,5})(?! \d))(?![\w%@]|-\d|[.:/+]\w))"

@@ -58,14 +58,24 @@ class _Entries:
     def __init__(self, cluster: Cluster, direct: Sequence[Exposure]) -> None:
         self.cluster = cluster
         self._ways: dict[ObjectKey, Exposure] = {}
+        self._called: dict[tuple[str, ...], tuple[ObjectKey, ...]] = {}
         for way in direct:
             known = self._ways.get(way.pod)
             if way.open and (known is None or (way.public and not known.public)):
                 self._ways[way.pod] = way
 
-    def proxy(self, is_one: Callable[[Object], bool], what: str, *, public_outside: bool) -> Proxy:
+    def called(self, names: tuple[str, ...]) -> tuple[ObjectKey, ...]:
+        """The pods that call themselves so. A hundred Ingresses ask for the same ones."""
+        known = self._called.get(names)
+        if known is None:
+            known = self._called[names] = self.those(lambda pod: _called(pod, names))
+        return known
+
+    def those(self, is_one: Callable[[Object], bool]) -> tuple[ObjectKey, ...]:
+        return tuple(key for key, pod in self.cluster.pods.items() if is_one(pod))
+
+    def proxy(self, pods: tuple[ObjectKey, ...], what: str, *, public_outside: bool) -> Proxy:
         """The proxy whose pods are those; outside the cluster if there are none."""
-        pods = tuple(key for key, pod in self.cluster.pods.items() if is_one(pod))
         if not pods:
             return Proxy((), public_outside, (what,))
         ways = sorted((self._ways[key] for key in pods if key in self._ways), key=lambda way: not way.public)
@@ -128,7 +138,7 @@ def _controller(entries: _Entries, ingress: Object, described: str) -> Proxy:
     if "alb" in described:
         public = meta.annotations(ingress).get(_ALB_SCHEME) == "internet-facing"
     what = f"Ingress {meta.key(ingress)}"
-    return entries.proxy(lambda pod: _called(pod, wanted), what, public_outside=public)
+    return entries.proxy(entries.called(tuple(wanted)), what, public_outside=public)
 
 
 def _called(pod: Object, names: Iterable[str]) -> bool:
@@ -141,7 +151,7 @@ def _gateway_routes(entries: _Entries) -> Iterator[Exposure]:
     for gateway in entries.cluster.kinds.get("Gateway.gateway.networking.k8s.io", ()):
         key, notes = meta.key(gateway), (gateway.get("spec") or {}).get("infrastructure") or {}
         internal = is_internal({**meta.annotations(gateway), **(notes.get("annotations") or {})})
-        proxies[key] = entries.proxy(_deployed_for(key), f"Gateway {key}", public_outside=not internal)
+        proxies[key] = entries.proxy(entries.those(_deployed_for(key)), f"Gateway {key}", public_outside=not internal)
     for kind in _ROUTES:
         for route in entries.cluster.kinds.get(f"{kind}.gateway.networking.k8s.io", ()):
             yield from _of_route(entries, proxies, route)
@@ -176,7 +186,7 @@ def _virtual_services(entries: _Entries) -> Iterator[Exposure]:
     for gateway in entries.cluster.kinds.get("Gateway.networking.istio.io", ()):
         chosen = selectors.from_labels((gateway.get("spec") or {}).get("selector"))
         key = meta.key(gateway)
-        proxies[key] = entries.proxy(_labelled(chosen), f"Gateway {key}", public_outside=True)
+        proxies[key] = entries.proxy(entries.those(_labelled(chosen)), f"Gateway {key}", public_outside=True)
     for found in entries.cluster.kinds.get("VirtualService.networking.istio.io", ()):
         spec, home = found.get("spec") or {}, meta.namespace(found)
         hosts, chain = tuple(spec.get("hosts") or ()), (f"VirtualService {meta.key(found)}",)

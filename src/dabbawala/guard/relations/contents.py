@@ -49,7 +49,7 @@ def identifiers(obj: Mapping[str, Any]) -> list[Object]:
     return [
         {"path": path, "kind": found.kind, "masked": found.masked}
         for path, text in _strings(obj, "")
-        if len(text) <= TEXT_MAX and any(character.isdigit() or character == "@" for character in text)
+        if len(text) <= TEXT_MAX and numbers.POSSIBLE.search(text)
         for found in numbers.find(text, about=path)
     ]
 

@@ -6,7 +6,7 @@ What no table knows is nowhere: a data centre of one's own says where it is by a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +30,7 @@ _TOPOLOGY = frozenset((*_REGION_LABELS, *_ZONE_LABELS))
 _TOKEN = re.compile(r"[a-z]+[a-z0-9]*(?:-[a-z0-9]+)*")
 _HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}")
 _WORDS = {"india": INDIA, "mumbai": INDIA, "chennai": INDIA, "hyderabad": INDIA, "bengaluru": INDIA, "pune": INDIA}
+_SHORT_TEXT = 256  # characters of what is worth remembering
 _SHORT = 6
 """Names of regions shorter than this (`bom`, `lon1`) are words of other things too, and only count as a whole value."""
 
@@ -66,7 +67,7 @@ def country(place: str) -> str:
 def places(found: Any) -> list[Object]:
     """The places that any string of an object names: `text`, and its `country`. Regions by name or inside host names,
     and services known to keep what they get in one country."""
-    listed = {text: code for value in _strings(found) for text, code in _named(value)}
+    listed = {text: code for value in _strings(found) for text, code in _known(value)}
     return [{"text": text, "country": code} for text, code in sorted(listed.items())][:PLACES_MAX]
 
 
@@ -79,6 +80,16 @@ def _strings(found: Any) -> Iterator[str]:
     elif isinstance(found, list):
         for value in found:
             yield from _strings(value)
+
+
+def _known(value: str) -> Iterable[tuple[str, str]]:
+    """Most strings of a scan are in it many times: `Always`, `http`, an image's name."""
+    return _remembered(value) if len(value) <= _SHORT_TEXT else _named(value)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(value: str) -> tuple[tuple[str, str], ...]:
+    return tuple(_named(value))
 
 
 def _named(value: str) -> Iterator[tuple[str, str]]:
