@@ -32,10 +32,19 @@ def cut(page: Page, row: int, gone: Collection[int], *, is_flow: bool, early: bo
 
 
 def _cut_flow(page: Page, run: _Run) -> Splice:
+    """Whole lines where entries have them; a comma may stay behind the last, where a comment follows it."""
     children, first, last = run
-    if first == 0:
-        return Splice(page.begin(children[0]), page.begin(children[last + 1]), "")
-    return Splice(page.end(children[first - 1]), page.end(children[last]), "")
+    begin, end = page.begin(children[first]), page.end(children[last])
+    has_line = page.indentation(begin) is not None
+    if last + 1 < len(children):
+        following = page.begin(children[last + 1])
+        if has_line and page.line_end(end) < following:
+            return Splice(page.line_start(begin), page.next_line(end), "")
+        return Splice(begin, following, "") if first == 0 else Splice(page.end(children[first - 1]), end, "")
+    before = page.end(children[first - 1])
+    if has_line and "#" in page.text[before : page.line_end(before)]:
+        return Splice(page.line_end(before), end + page.text.startswith(",", end), "")
+    return Splice(before, end, "")
 
 
 def _cut_block(page: Page, run: _Run, *, early: bool) -> Splice:

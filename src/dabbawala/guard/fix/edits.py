@@ -47,9 +47,9 @@ class _Edit:
         if is_flow and gone and added:  # what separates them could not be told apart
             yield from overwrites.replaced(self._page, row, old, new, in_flow=True)
             return
-        for key in [key for key in old if key in new]:
+        for key in [key for key in old if key in new and not same(old[key], new[key])]:
             child = own.get(key)
-            if child is None and self._way.override and not same(old[key], new[key]):
+            if child is None and self._way.override:
                 added[key] = new[key]
                 continue
             child = child if child is not None else self._page.entry(row, key)

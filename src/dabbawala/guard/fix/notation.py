@@ -17,7 +17,7 @@ LINE_MAX = 100
 """Characters of a list of plain values up to which it stays on one line."""
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./%+=@-]*\Z")
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _NESTED = re.compile(r"^( *)((?:- +)*)[^\s#][^\n]*:[ \t]*(?:#[^\n]*)?\r?\n( +)(?![\s#])(?!- )", re.MULTILINE)
 _LISTED = re.compile(r"^( *)((?:- +)*)[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\r?\n( *)- ", re.MULTILINE)
 _OPENED = re.compile(r"\A\s*[\[{]\s*?\n([ \t]+)")
@@ -57,9 +57,10 @@ def text_of(value: Any, *, quoted: bool) -> str:
         return json.dumps(value)
     if not quoted and _PLAIN.match(value) and scalars.resolve(value) == value:
         return value
-    if quoted:
+    text = json.dumps(value, ensure_ascii=False)
+    if quoted and _UNPRINTABLE.search(text):
         return json.dumps(value)
-    return _UNPRINTABLE.sub(_escaped, json.dumps(value, ensure_ascii=False))
+    return _UNPRINTABLE.sub(_escaped, text)
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -114,7 +115,14 @@ def entry(key: str, value: Any, column: int, habits: Habits) -> Iterator[str]:
 
 def json_lines(value: Any, indent: str, habits: Habits) -> str:
     """JSON as files have it that give each field a line of its own; the first line stands where its key does."""
-    if not isinstance(value, dict | list) or not value or fits_a_line(value):
+    if fits_a_line(value):
         return inline(value, quoted=True)
-    lines = json.dumps(value, indent=habits.json_step).splitlines()
-    return f"{habits.newline}{indent}".join(lines)
+    deeper = indent + habits.json_step
+    if isinstance(value, dict):
+        ends = "{}"
+        words = [f"{text_of(key, quoted=True)}: {json_lines(item, deeper, habits)}" for key, item in value.items()]
+    else:
+        ends = "[]"
+        words = [json_lines(item, deeper, habits) for item in value]
+    lines = f",{habits.newline}{deeper}".join(words)
+    return f"{ends[0]}{habits.newline}{deeper}{lines}{habits.newline}{indent}{ends[1]}"

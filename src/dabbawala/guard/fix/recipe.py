@@ -1,9 +1,8 @@
 """What a check says about its own repair: which values belong where, what could break, or why a person must decide.
 
 It is one annotation, in YAML: a value for each field that the check reports, or several values and where each belongs
-(docs/guard-fix.md). Tags say what is more than writing: `!remove`, `!present`, `!absent`, `!only`, `!without`, `!with`,
-`!copy`. A repair is worked out for the object as it is written, and where it needs something that is not there, nothing
-is changed. Pure.
+(docs/guard-fix.md). Tags say what is more than writing. A repair is worked out for the object as it is written, and
+where it needs something that is not there, nothing is changed. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from dabbawala.guard.fix import targets
 from dabbawala.guard.fix.changes import REMOVED, Change, same
 from dabbawala.guard.positions import Part, parts
 
-TAGS = ("!remove", "!present", "!absent", "!only", "!without", "!with", "!copy")
+TAGS = ("!remove", "!present", "!absent", "!only", "!without", "!purge", "!with", "!replace", "!copy")
 _ABSENT = object()
 _UNDECIDED = "tag:yaml.org,2002:null"
 _POD, _OBJECT, _BELOW = "pod.", "object.", "."
@@ -60,9 +59,11 @@ class Fix:
         for step in self.steps:
             for path in self._places(step, field, obj):
                 current = targets.value(obj, path, _ABSENT)
-                new = _new(step.action, current, obj)
-                if new is not _ABSENT and not (current is not _ABSENT and new is not REMOVED and same(current, new)):
-                    found.append(Change(path, new))
+                new = _new(step.action, current, _Around(obj, field))
+                if new is _ABSENT or (current is not _ABSENT and new is not REMOVED and same(current, new)):
+                    continue
+                purged = new is REMOVED and isinstance(step.action, Tagged) and step.action.tag == "!purge"
+                found.append(Change(path[:-1] if purged else path, new))
         return found
 
     def _places(self, step: Step, field: str, obj: Object) -> Iterator[tuple[str | int, ...]]:
@@ -100,29 +101,53 @@ def _step(key: str, action: Any) -> Step:
     return Step(root, tuple(parts(key.removeprefix(root))), action)
 
 
-def _new(action: Any, current: Any, obj: Object) -> Any:
+class _Around(NamedTuple):
+    """Where copies are taken from: the object, and the field that is at fault."""
+
+    object: Object
+    field: str
+
+    def copied(self, path: str) -> Any:
+        """A path that begins with two dots names what stands beside the field."""
+        beside = parts(self.field)[:-1] if path.startswith("..") else []
+        found = list(targets.resolve(self.object, [*beside, *parts(path)]))
+        return targets.value(self.object, found[0], _ABSENT) if found else _ABSENT
+
+
+def _new(action: Any, current: Any, around: _Around) -> Any:
     """What an action makes of a value; _ABSENT where it has nothing to say."""
     if not isinstance(action, Tagged):
-        return _filled(action, obj)
+        return _filled(action, around)
     written = current is not _ABSENT
     match action.tag:
         case "!remove":
             return REMOVED if written else _ABSENT
         case "!present" | "!absent":
-            return _filled(action.value, obj) if written is (action.tag == "!present") else _ABSENT
+            return _filled(action.value, around) if written is (action.tag == "!present") else _ABSENT
         case "!copy":
-            return _filled(action, obj)
+            return _filled(action, around)
+        case "!with":
+            return _joined(_filled(action.value, around), current)
+        case "!replace":
+            return _renamed(action.value, current)
         case _:
-            return _listed(action, current)
+            return _lessened(action, current)
 
 
-def _listed(action: Tagged, current: Any) -> Any:
-    """Lists lose or gain items; a single value stays or goes."""
+def _joined(items: Any, current: Any) -> Any:
+    before = current if isinstance(current, list) else []
+    missing = [item for item in items if item not in before] if items is not _ABSENT else []
+    return [*before, *missing] if missing else _ABSENT
+
+
+def _renamed(prefixes: dict[str, str], current: Any) -> Any:
+    found = next((old for old in prefixes if isinstance(current, str) and current.startswith(old)), None)
+    return _ABSENT if found is None else prefixes[found] + current.removeprefix(found)
+
+
+def _lessened(action: Tagged, current: Any) -> Any:
+    """Lists lose items, and go with the last one; a single value stays or goes."""
     tag, named = action
-    if tag == "!with":
-        items = current if isinstance(current, list) else []
-        missing = [item for item in named if item not in items]
-        return [*items, *missing] if missing else _ABSENT
     if current is _ABSENT or current is None:
         return _ABSENT
     if not isinstance(current, list):
@@ -133,16 +158,15 @@ def _listed(action: Tagged, current: Any) -> Any:
     return kept or REMOVED
 
 
-def _filled(value: Any, obj: Object) -> Any:
+def _filled(value: Any, around: _Around) -> Any:
     """A value whose `!copy` have been looked up; _ABSENT where one finds nothing."""
     if isinstance(value, Tagged):
-        found = [targets.value(obj, path, _ABSENT) for path in targets.resolve(obj, parts(str(value.value)))]
-        return found[0] if found and value.tag == "!copy" else _ABSENT
+        return around.copied(str(value.value)) if value.tag == "!copy" else _ABSENT
     if isinstance(value, dict):
-        entries = {key: _filled(item, obj) for key, item in value.items()}
+        entries = {key: _filled(item, around) for key, item in value.items()}
         return _ABSENT if any(item is _ABSENT for item in entries.values()) else entries
     if isinstance(value, list):
-        items = [_filled(item, obj) for item in value]
+        items = [_filled(item, around) for item in value]
         return _ABSENT if any(item is _ABSENT for item in items) else items
     return value
 
@@ -159,8 +183,9 @@ def _tagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Tagged:
     else:
         plain.tag = "tag:yaml.org,2002:map"
     value = loader.construct_object(plain, deep=True)
-    if tag in ("!only", "!without", "!with") and not isinstance(value, list):
-        raise yaml.YAMLError(f"{tag} takes a list")
+    wanted = {"!only": list, "!without": list, "!purge": list, "!with": list, "!replace": dict, "!copy": str}.get(tag)
+    if wanted is not None and not isinstance(value, wanted):
+        raise yaml.YAMLError(f"{tag} takes a {'mapping' if wanted is dict else 'path' if wanted is str else 'list'}")
     return Tagged(tag, value)
 
 

@@ -92,7 +92,7 @@ def why_left(finding: Finding, document: Document | None, *, risky: bool) -> str
     if fix.risk and not risky:
         return f"risky, --risky makes the change. {fix.risk}"
     if not changes_of(finding, document.object):
-        return f"the manifest has no place for the change. {finding.check.remedy}"
+        return f"the repair does not fit what is written here. {finding.check.remedy}"
     return ""
 
 

@@ -1,0 +1,1 @@
+"""Fixes: what is written, what stays, and that it comes to rest."""
