@@ -6,7 +6,7 @@ once for the kind; a check's message and the fields at fault are computed for fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from dabbawala.guard.exceptions import PolicyException
 from dabbawala.guard.findings import Finding, Place, Status, Subject
 from dabbawala.guard.relations.dialect import DIALECT
 from dabbawala.guard.world import World
-from dabbawala.policy.admission import CompiledPolicy, Values
+from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.expressions import Dialect
 from dabbawala.policy.matching import Matcher, Request, kind_of
 from dabbawala.policy.scope import Surroundings
@@ -144,7 +144,7 @@ class _Said(NamedTuple):
     """A verdict that is no pass, and what the policy has to say beside it."""
 
     verdict: Verdict
-    values: Values
+    values: Mapping[str, Any]
     object: Object
     subject: Subject
 

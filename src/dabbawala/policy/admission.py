@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dabbawala.apimachinery import meta
@@ -38,6 +39,7 @@ MAX_MESSAGE_BYTES = 5 * 1024
 _OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 _DIALECT = Dialect()
 _ALONE = Surroundings()
+_NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 
 
 class Values(Mapping[str, Any]):
@@ -154,8 +156,8 @@ class CompiledPolicy:
         """What the policy says of a request that it matches."""
         return self.examine(request, around)[0]
 
-    def examine(self, request: Request, around: Surroundings = _ALONE) -> tuple[Verdict, Values]:
-        """As `evaluate`, with the `values` that it was said of."""
+    def examine(self, request: Request, around: Surroundings = _ALONE) -> tuple[Verdict, Mapping[str, Any]]:
+        """As `evaluate`, with the `values` that it was said of, unless it passes."""
         excluded = self._precondition(request, around) if self.conditions else None
         if excluded is not None:
             return excluded, self.values(request, around)
@@ -166,6 +168,8 @@ class CompiledPolicy:
             verdict = self._guess(scope)
         except SURPRISES:
             verdict = None
+        if verdict is self._passed:
+            return verdict, _NO_VALUES
         return verdict or self.exactly(request, around), Values(request, self.variables, around, scope)
 
     def _guess(self, scope: Unmetered) -> Verdict | None:
