@@ -29,13 +29,15 @@ from dabbawala.guard.relations import (
     serving,
     settings,
     storage,
+    texts,
+    writing,
     zones,
 )
 from dabbawala.policy.expressions import Dialect
 
 SUBJECTS = (
     world, presence, references, zones, serving, routes, reachability, exposed, mesh, identities, certificates, storage,
-    regions, nodes, backups, control_plane, audit_policy, settings, contents,
+    regions, nodes, backups, control_plane, audit_policy, settings, contents, writing, texts,
 )  # fmt: skip
 """In the order in which docs/guard-checks.md tells of them."""
 

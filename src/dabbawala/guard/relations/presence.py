@@ -11,7 +11,10 @@ from dabbawala.guard.world import TYPE, World
 
 PRESENT, ABSENT, UNSEEN = "", "absent", "unseen"
 
-_KEPT_TOGETHER = frozenset({"ConfigMap", "ServiceAccount", "Role", "Service", "PersistentVolumeClaim"})
+_KEPT_TOGETHER = frozenset({
+    "ConfigMap", "ServiceAccount", "Role", "Service", "PersistentVolumeClaim", "Deployment", "StatefulSet",
+    "Rollout.argoproj.io", "AnalysisTemplate.argoproj.io",
+})  # fmt: skip
 """Kinds that whoever keeps some of a namespace in files keeps all of."""
 _GIVEN = frozenset({
     ("ConfigMap", "kube-root-ca.crt"), ("ConfigMap", "istio-ca-root-cert"), ("ConfigMap", "openshift-service-ca.crt"),

@@ -52,8 +52,8 @@ def region_of(place: str) -> str:
     while text:
         if text in _regions():
             return text
-        shorter = re.sub(r"(?:-[^-]*|(?<=\d)[a-z])$", "", text)
-        text = shorter if shorter != text else ""
+        lettered = len(text) > 1 and text[-1].isalpha() and text[-2].isdigit()
+        text = text[:-1] if lettered else text.rpartition("-")[0]
     return ""
 
 
