@@ -19,7 +19,8 @@ _LABELS = {"app": "case"}
 class Case:
     """Objects that a check must pass or flag. `fields` are those that a bad case's findings name, where it says so;
     `flags` the subjects (`Kind namespace/name`) that fail in a case with several objects, `unknown` those of which the
-    check cannot tell. `whole` makes them all the objects of a cluster."""
+    check cannot tell. `whole` makes them all the objects of a cluster. `text` is a file's, named `file`, instead of
+    objects; `lines` are those that a bad one's findings name."""
 
     check: str
     why: str
@@ -29,6 +30,9 @@ class Case:
     flags: tuple[str, ...] | None
     unknown: tuple[str, ...] = ()
     whole: bool = False
+    file: str = "case.yaml"
+    text: str = ""
+    lines: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
         return f"{self.check} {'good' if self.good else 'bad'}: {self.why}"
@@ -54,6 +58,9 @@ def _case(check_id: str, entry: dict[str, Any], good: bool) -> Case:
         None if flags is None else tuple(flags),
         tuple(entry.get("unknown", ())),
         bool(entry.get("whole")),
+        entry.get("file", "case.yaml"),
+        entry.get("text", ""),
+        None if entry.get("lines") is None else tuple(entry["lines"]),
     )
 
 

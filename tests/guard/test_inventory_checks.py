@@ -9,12 +9,9 @@ from functools import cache
 import orjson
 import pytest
 
-from dabbawala.guard import checks, scanning
-from dabbawala.guard.defaulting import Preparation
-from dabbawala.guard.documents import read as read_documents
+from dabbawala.guard import checks, embedding, scanning
 from dabbawala.guard.engine import Engine
 from dabbawala.guard.findings import Report, Status
-from dabbawala.guard.inventory import Inventory
 from dabbawala.guard.world import World
 from tests.guard import cases
 from tests.guard.cases import Case
@@ -30,16 +27,12 @@ def engine(check_id: str) -> Engine:
 
 def scanned(case: Case) -> Report:
     """What a scan of the case's objects says, with the check alone."""
-    text = b"\n---\n".join(orjson.dumps(obj) for obj in case.objects)
-    documents = read_documents("case.yaml", text).documents
-    preparation = Preparation(document.object for document in documents)
-    known = Inventory(resources=preparation.resources)
-    for document in documents:
-        prepared = preparation.prepare(document)
-        assert prepared.object is not None
-        assert prepared.valid, (str(case), prepared.problems)
-        known.add(prepared.object, document)
+    text = case.text.encode() or b"\n---\n".join(orjson.dumps(obj) for obj in case.objects)
     report = Report()
+    documents = list(scanning.documents_of(embedding.read(case.file, text), report))
+    known = scanning.inventory_of(documents, report)
+    assert not report.problems, (str(case), report.problems)
+    assert case.text or not any(document.faults for document in documents), str(case)
     scanning.judge(World(known, now=NOW, whole=case.whole), engine(case.check), report)
     return report
 
@@ -54,6 +47,11 @@ def test_good_cases_pass_and_bad_cases_name_their_subjects(check_id: str) -> Non
     for case in cases.read(check_id):
         report = scanned(case)
         said = {(str(finding.subject), finding.status): finding.message for finding in report.findings}
+        if case.text and case.flags is None:
+            assert {status for _, status in said} == (set() if case.good else {Status.FAIL}), (str(case), said)
+            lines = {place.line for finding in report.findings for place in (finding.place, *finding.also)}
+            assert case.lines is None or lines == set(case.lines), (str(case), lines)
+            continue
         if not case.good and case.flags is None and not case.unknown:
             assert [status for _, status in said] == [Status.FAIL] * len(case.objects), (str(case), said)
             continue
@@ -73,7 +71,7 @@ def test_the_first_good_case_is_about_something_that_the_check_looks_at(check_id
 def test_findings_are_placed_on_a_field_of_their_object(check_id: str) -> None:
     for case in cases.read(check_id):
         for finding in scanned(case).findings:
-            assert finding.place.file == "case.yaml", (str(case), finding.place)
+            assert finding.place.file == case.file, (str(case), finding.place)
             assert finding.message
             assert "\n" not in finding.message
             assert not finding.message.startswith("failed expression"), finding.message

@@ -75,12 +75,10 @@ class Preparation:
         obj: Object = orjson.loads(orjson.dumps(document.object))
         resource = self.resources.of(obj["apiVersion"], obj["kind"])
         problems = list(_misshapen(obj, document))
-        if problems:
-            return Prepared(None, resource, problems)
         kind = served(obj)
         node = self._schema(obj, kind)
         if node is not None:
-            problems = self._conform(obj, node, document)
+            problems += self._conform(obj, node, document)
         if not self._default(obj, kind, node, trusted=not problems):
             return Prepared(None, resource, problems)
         if resource.namespaced and not resource.guessed:
@@ -134,21 +132,23 @@ def refusals(document: Document, prepared: Prepared) -> list[Problem]:
     of their range. Of kinds that are declared only."""
     if prepared.object is None or any(problem.code == "wrong-type" for problem in prepared.problems):
         return []
-    kind = kinds.of(prepared.object["apiVersion"], prepared.object["kind"])
+    remedy = "Correct the field; nothing is created until then."
+    return [_problem(document, field, "refused", message, remedy) for field, message in refused(prepared.object)]
+
+
+def refused(prepared: Object) -> list[tuple[str, str]]:
+    """As `refusals`, of an object as it would be stored: fields and sentences."""
+    kind = kinds.of(prepared["apiVersion"], prepared["kind"])
     if kind is None:
         return []
-    obj: Object = orjson.loads(orjson.dumps(prepared.object))
+    obj: Object = orjson.loads(orjson.dumps(prepared))
     metadata = obj["metadata"]
     metadata["uid"] = metadata.get("uid") or _SOME_UID
     if metadata.get("generateName"):
         metadata["name"] = metadata.get("name") or f"{metadata['generateName']}xxxxx"
     kind.prepare(obj, None)
-    return [_refused(error, document) for error in kind.validate(obj, None)[:PROBLEMS_MAX]]
-
-
-def _refused(error: FieldError, document: Document) -> Problem:
-    message = f"the API server refuses it: {error.field}: {error.message}"
-    return _problem(document, error.field, "refused", message, "Correct the field; nothing is created until then.")
+    errors: list[FieldError] = kind.validate(obj, None)[:PROBLEMS_MAX]
+    return [(error.field, f"the API server refuses it: {error.field}: {error.message}") for error in errors]
 
 
 def served(obj: Object) -> Kind | None:
@@ -166,7 +166,7 @@ def served(obj: Object) -> Kind | None:
 
 
 def _misshapen(obj: Object, document: Document) -> Iterator[Problem]:
-    """What no object may be, whatever its kind: everything else relies on names and labels."""
+    """What no object may be, whatever its kind. Everything else relies on names and labels, which are made text."""
     metadata = obj.get("metadata")
     if metadata is None:
         obj["metadata"] = {}
@@ -174,21 +174,30 @@ def _misshapen(obj: Object, document: Document) -> Iterator[Problem]:
     remedy = "Give metadata a name, and labels and annotations that are text."
     if not isinstance(metadata, dict):
         yield _problem(document, "metadata", "wrong-type", "metadata must be fields, not a single value", remedy)
+        obj["metadata"] = {}
         return
     for field in ("name", "namespace", "generateName"):
         if not isinstance(metadata.get(field), str | None):
             message = f"metadata.{field} must be text, not {metadata[field]!r}; put it into quotes"
             yield _problem(document, f"metadata.{field}", "wrong-type", message, remedy)
+            metadata[field] = _as_text(metadata[field])
     for field in ("labels", "annotations"):
-        yield from _not_text(metadata.get(field), field, document, remedy)
+        yield from _not_text(metadata, field, document, remedy)
 
 
-def _not_text(found: Any, field: str, document: Document, remedy: str) -> Iterator[Problem]:
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _not_text(metadata: Object, field: str, document: Document, remedy: str) -> Iterator[Problem]:
+    found = metadata.get(field)
     if not isinstance(found, dict | None):
         yield _problem(document, f"metadata.{field}", "wrong-type", f"metadata.{field} must be fields", remedy)
+        del metadata[field]
         return
-    for key, value in (found or {}).items():
+    for key, value in list((found or {}).items()):
         if not isinstance(value, str | None):
+            metadata[field][key] = _as_text(value)
             message = f"metadata.{field}: {key} must be text, not {value!r}; put it into quotes"
             yield _problem(document, f"metadata.{field}[{key!r}]", "wrong-type", message, remedy)
 

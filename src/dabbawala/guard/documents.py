@@ -40,6 +40,7 @@ PROBLEMS_MAX = 50
 _SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _EMPTY = re.compile(r"(?:\s++|#[^\n]*+|---(?=\s|\Z)|\.\.\.(?=\s|\Z))*+\Z")
+_LINE = re.compile(r"lines\[(\d+)\]")
 _TEMPLATE = re.compile(r"\{\{[-\s\w.$\"`(/*]")
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
@@ -87,9 +88,12 @@ class Origin(Protocol):
 
 class Document:
     """One object of a file. `object` is as it was written: nothing is defaulted. The items of a List are documents of
-    their own. `index` counts a file's documents from 0; `is_object` tells Kubernetes objects from other YAML."""
+    their own. `index` counts a file's documents from 0; `is_object` tells Kubernetes objects from other YAML. `faults`
+    are what a reader forgives and nobody should: keys given twice, fields that no server knows."""
 
-    __slots__ = ("_layout", "_object", "_packed", "_row", "_span", "_text", "file", "index", "is_object", "origin")
+    __slots__ = (
+        "_layout", "_object", "_packed", "_row", "_span", "_text", "faults", "file", "index", "is_object", "origin",
+    )  # fmt: skip
 
     def __init__(self, obj: Object, written: _Written, *, index: int) -> None:
         self._object: Object | None = obj
@@ -100,6 +104,7 @@ class Document:
         self.index = index
         self.is_object = _has_kind(obj)
         self.origin: Origin | None = None
+        self.faults: list[Problem] = []
 
     @property
     def object(self) -> Object:
@@ -148,9 +153,12 @@ class Document:
 
     def place(self, path: str) -> Place:
         """Where a field comes from, as findings carry it: of a rendered object, the line of the template or source
-        file where that can be proven."""
+        file where that can be proven. `lines[12]` is that line of the file."""
         if self.origin is not None:
             return self.origin.place(self, path)
+        numbered = _LINE.fullmatch(path)
+        if numbered is not None:
+            return Place(self.file, int(numbered[1]), 1, int(numbered[1]), path)
         found = self.position(path)
         return Place(self.file, found.line, found.column, found.end_line, path)
 
@@ -167,6 +175,11 @@ class Document:
             return Place(self.file, at.line, at.column, at.end_line, path)
 
         return place
+
+    @property
+    def source(self) -> str:
+        """The text that the object alone is written in; empty where it is a part of something else."""
+        return "" if self._span is None else self._text.content[self._span.start : self._span.end]
 
     def source_line(self, number: int) -> str:
         """A line of the file."""
@@ -199,7 +212,7 @@ def read(path: str | PurePath, data: bytes) -> Reading:
     """The documents of a file's content. `path` is only the name that problems and positions are reported under; its
     suffix .json says that nothing but JSON is meant."""
     file = str(path)
-    text, problem = _decoded(file, data)
+    text, problem = decoded(file, data)
     if text is None:
         return Reading([], [problem] if problem else [])
     reader = _Reader(file, text)
@@ -212,12 +225,20 @@ def read(path: str | PurePath, data: bytes) -> Reading:
     return Reading(reader.documents, reader.problems)
 
 
+def made(obj: Object, text: str, *, file: str) -> Document:
+    """A document that stands for something that is not written as an object; its `origin` knows where."""
+    layout = Layout()
+    layout.add(None, 0, (0, len(text)))
+    return Document(obj, _Written(file, Text(text), layout, 0, None), index=0)
+
+
 def too_large(file: str, size: int) -> Problem:
     message = f"the file has {size:,} bytes; {FILE_BYTES_MAX:,} are read at most"
     return Problem(Place(file), "too-large", message, _REMEDIES["too-large"])
 
 
-def _decoded(file: str, data: bytes) -> tuple[str | None, Problem | None]:
+def decoded(file: str, data: bytes) -> tuple[str | None, Problem | None]:
+    """The text of a file, or why there is none."""
     if len(data) > FILE_BYTES_MAX:
         return None, too_large(file, len(data))
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")

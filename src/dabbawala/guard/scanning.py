@@ -12,15 +12,18 @@ from pathlib import Path
 from dabbawala.api import guard_v1alpha1
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.environment import Store
-from dabbawala.guard import exceptions, requests, sources
+from dabbawala.guard import embedding, exceptions, requests, sources
 from dabbawala.guard.checks import Check
 from dabbawala.guard.defaulting import Preparation
-from dabbawala.guard.documents import Document
+from dabbawala.guard.documents import Document, Reading
 from dabbawala.guard.engine import Engine, Judgement, PlaceOf
 from dabbawala.guard.exceptions import PolicyException
 from dabbawala.guard.findings import Finding, Place, Problem, Report
 from dabbawala.guard.inventory import Inventory, Item
 from dabbawala.guard.world import World
+
+FAULTS = frozenset(("duplicate-key",))
+"""Codes of problems with which a document can be read all the same."""
 
 
 def of_paths(
@@ -106,22 +109,46 @@ def _nowhere(field: str) -> Place:
     return Place(field=field)
 
 
+def read(paths: Iterable[str], report: Report) -> Inventory:
+    """The objects of these paths as they would be stored. Problems go into the report."""
+    return inventory_of(list(_documents(paths, report)), report)
+
+
 def _documents(paths: Iterable[str], report: Report) -> Iterator[Document]:
     for source in sources.find(paths):
         reading = source.read()
         report.files += 1
-        report.problems += reading.problems
-        yield from (document for document in reading.documents if document.is_object)
+        yield from documents_of(reading, report)
+
+
+def documents_of(reading: Reading, report: Report) -> Iterator[Document]:
+    """What checks can be asked about of a file: its objects, and what stands in them. Problems go into the report."""
+    report.problems += _apart(reading)
+    for document in reading.documents:
+        yield from embedding.documents_of(document)
+
+
+def _apart(reading: Reading) -> Iterator[Problem]:
+    """The problems of a file, without those that are faults of one of its documents."""
+    for problem in reading.problems:
+        before = [document for document in reading.documents if document.line <= problem.place.line]
+        if problem.code in FAULTS and before:
+            before[-1].faults.append(problem)
+        else:
+            yield problem
 
 
 def inventory_of(documents: Sequence[Document], report: Report) -> Inventory:
-    """The objects of these documents as they would be stored. Problems go into the report."""
+    """The objects of these documents as they would be stored. What is wrong with one that can be judged all the same
+    is among the faults of its document, for checks to tell; the rest are problems of the report."""
     preparation = Preparation(document.object for document in documents)
     found = Inventory(resources=preparation.resources)
     for document in documents:
         prepared = preparation.prepare(document)
-        report.problems += prepared.problems
-        if prepared.object is not None:
+        if prepared.object is None:
+            report.problems += prepared.problems
+        else:
+            document.faults += prepared.problems
             found.add(prepared.object, document)
     return found
 

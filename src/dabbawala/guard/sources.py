@@ -3,7 +3,8 @@ machine.
 
 A folder is read with all below it, but for what holds no manifests of its own: version control, dependencies, caches.
 A chart's folder is rendered by helm; a kustomization that no other builds on, by kustomize; the files beside it are
-its parts and not objects. A file that is named is read whatever its suffix. What cannot be read is a Problem.
+its parts and not objects. Scripts and Dockerfiles are read too; a file that is named is, whatever its suffix. What
+cannot be read is a Problem.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from dabbawala.guard import charts, documents, kustomize
+from dabbawala.guard import charts, documents, embedding, kustomize
 from dabbawala.guard.charts import PLAIN, Values
 from dabbawala.guard.documents import FILE_BYTES_MAX, Reading
 from dabbawala.guard.findings import Place, Problem
+from dabbawala.guard.languages import shapes
 
 FOLDERS_DEEP_MAX = 64
 """Levels of folders below the one that is named."""
@@ -50,7 +52,7 @@ class Source:
         """The documents; never raises."""
         if self.problems:
             return Reading([], list(self.problems))
-        return self.render() if self.render is not None else documents.read(self.file, self.data)
+        return self.render() if self.render is not None else embedding.read(self.file, self.data)
 
 
 class _Entry(NamedTuple):
@@ -138,7 +140,7 @@ def _folder(folder: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[_E
 
 
 def _below(path: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[_Entry]:
-    is_manifest = path.suffix.lower() in SUFFIXES
+    is_manifest = path.suffix.lower() in SUFFIXES or bool(shapes.of_text(path.name))
     try:
         found = path.stat()
     except OSError as wrong:

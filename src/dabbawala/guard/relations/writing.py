@@ -1,4 +1,4 @@
-"""How an object is written: what its reader forgave, what a server would refuse, what its comments say of its values."""
+"""How an object is written: what its reader forgave, what a server would refuse, what comments say of values."""
 
 from __future__ import annotations
 
