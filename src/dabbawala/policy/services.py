@@ -38,10 +38,11 @@ class Backends:
 
     def __init__(self, services: Iterable[Object], pods: Iterable[Object], slices: Iterable[Object] = ()) -> None:
         self.services = {meta.key(service): service for service in services}
-        self._pods: dict[str, list[Object]] = {}
+        self._pods: dict[tuple[str, str, str], list[Object]] = {}
         for pod in pods:
             if (pod.get("status") or {}).get("phase") not in ENDED:
-                self._pods.setdefault(meta.namespace(pod), []).append(pod)
+                for key, value in meta.labels(pod).items():
+                    self._pods.setdefault((meta.namespace(pod), key, value), []).append(pod)
         self._slices: dict[ObjectKey, list[Object]] = {}
         for found in slices:
             owner = ObjectKey(meta.namespace(found), meta.labels(found).get(_SERVICE_NAME, ""))
@@ -60,7 +61,8 @@ class Backends:
             yield from self._sliced(key, spec)
             return
         chosen = selectors.from_labels(spec["selector"])
-        for pod in self._pods.get(key.namespace, ()):
+        lists = [self._pods.get((key.namespace, *label), []) for label in spec["selector"].items()]
+        for pod in min(lists, key=len):
             if chosen.matches(meta.labels(pod)):
                 for port in spec.get("ports") or ():
                     yield from _on(key, port, pod)

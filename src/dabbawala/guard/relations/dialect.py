@@ -26,6 +26,7 @@ from dabbawala.guard.relations import (
     references,
     regions,
     routes,
+    selecting,
     serving,
     settings,
     storage,
@@ -36,8 +37,8 @@ from dabbawala.guard.relations import (
 from dabbawala.policy.expressions import Dialect
 
 SUBJECTS = (
-    world, presence, references, zones, serving, routes, reachability, exposed, mesh, identities, certificates, storage,
-    regions, nodes, backups, control_plane, audit_policy, settings, contents, writing, texts,
+    world, selecting, presence, references, zones, serving, routes, reachability, exposed, mesh, identities,
+    certificates, storage, regions, nodes, backups, control_plane, audit_policy, settings, contents, writing, texts,
 )  # fmt: skip
 """In the order in which docs/guard-checks.md tells of them."""
 

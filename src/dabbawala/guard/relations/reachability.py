@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
+from dabbawala.apimachinery.selectors import LabelSelector
 from dabbawala.cel.environment import Function
 from dabbawala.guard.relations import population, zones
 from dabbawala.guard.relations.population import Population
+from dabbawala.guard.relations.selecting import Selecting
 from dabbawala.guard.world import TYPE, World
 from dabbawala.policy.network import Graph
 from dabbawala.policy.network_classes import Flow
@@ -54,16 +56,15 @@ def policies_of(world: World, namespace: str, labels: Mapping[str, str], directi
 
 def _selecting(world: World, namespace: str, labels: Mapping[str, str], direction: str) -> Iterator[NetworkPolicy]:
     homes = world.once("policies", lambda: _by_namespace(graph(world).policies))
-    for policy in homes.get(namespace, ()):
-        if policy.rules(direction) is not None and policy.selector.matches(labels):
-            yield policy
+    found = homes[namespace].of(labels) if namespace in homes else ()
+    return (policy for policy in found if policy.rules(direction) is not None)
 
 
-def _by_namespace(policies: Iterable[NetworkPolicy]) -> dict[str, list[NetworkPolicy]]:
-    homes: dict[str, list[NetworkPolicy]] = {}
+def _by_namespace(policies: Iterable[NetworkPolicy]) -> dict[str, Selecting[NetworkPolicy]]:
+    homes: dict[str, list[tuple[LabelSelector, NetworkPolicy]]] = {}
     for policy in policies:
-        homes.setdefault(policy.key.namespace, []).append(policy)
-    return homes
+        homes.setdefault(policy.key.namespace, []).append((policy.selector, policy))
+    return {namespace: Selecting(found) for namespace, found in homes.items()}
 
 
 def has_policies(world: World, namespace: str) -> bool:
