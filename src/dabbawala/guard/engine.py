@@ -20,10 +20,11 @@ from dabbawala.guard.checks import Check
 from dabbawala.guard.exceptions import PolicyException
 from dabbawala.guard.findings import Finding, Place, Status, Subject
 from dabbawala.guard.relations.dialect import DIALECT
+from dabbawala.guard.resources import Resource
 from dabbawala.guard.world import World
 from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.expressions import Dialect
-from dabbawala.policy.matching import Matcher, Request, kind_of
+from dabbawala.policy.matching import CREATE, Matcher, Request, kind_of
 from dabbawala.policy.scope import Surroundings
 from dabbawala.policy.verdicts import Verdict
 
@@ -103,6 +104,11 @@ class Engine:
                 subject = findings[-1].subject if findings and seen is request else subject_of(obj)
                 findings.append(self._finding(check, _Said(verdict, values, obj, subject), place))
         return Judgement(tuple(passed), tuple(findings), request.namespace)
+
+    def compile(self, resources: Iterable[Resource]) -> None:
+        """Compile now what objects of these kinds will be judged by."""
+        for found in resources:
+            self._asked(Request(CREATE, found.group, found.version, found.plural, found.kind))
 
     def _asked(self, request: Request) -> tuple[Asked, ...]:
         key = kind_of(request)

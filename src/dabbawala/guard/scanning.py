@@ -5,8 +5,9 @@ each of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from dabbawala.api import guard_v1alpha1
@@ -22,6 +23,9 @@ from dabbawala.guard.findings import Finding, Place, Problem, Report
 from dabbawala.guard.inventory import Inventory, Item
 from dabbawala.guard.world import World
 
+Split = Callable[[World, Engine, Sequence[Check]], Iterable[Judgement]]
+"""Judges all objects of a world."""
+
 FAULTS = frozenset(("duplicate-key",))
 """Codes of problems with which a document can be read all the same."""
 
@@ -33,12 +37,19 @@ def of_paths(
     *,
     now: datetime,
     store: Store | None = None,
+    split: Split | None = None,
 ) -> Report:
-    """Scan what these paths hold. Reading never raises: what cannot be read is among the report's problems."""
+    """Scan what these paths hold. Reading never raises: what cannot be read is among the report's problems. `split`
+    may judge in several processes."""
     report = Report(checks=checks)
     given = list(exceptions_of(excepted, report.problems))
     found = inventory_of(list(_documents(paths, report)), report)
-    judge(World(found, now=now), Engine(checks, given, now=now, store=store), report)
+    world, engine = World(found, now=now), Engine(checks, given, now=now, store=store)
+    if split is None:
+        judge(world, engine, report)
+    else:
+        report.objects += len(found)
+        collect(report, split(world, engine, checks))
     report.problems.sort(key=lambda problem: (problem.place.file, problem.place.line, problem.place.column))
     return report
 
@@ -62,12 +73,15 @@ def collect(report: Report, found: Iterable[Judgement]) -> None:
     report.findings.sort(key=Finding.sort_key)
 
 
-def judgements(world: World, engine: Engine) -> Iterator[tuple[Document | None, Judgement]]:
-    """What the checks say of each object that is judged, and where it is written, if it is."""
-    for item in world.inventory:
+def judgements(
+    world: World, engine: Engine, part: tuple[int, int] = (0, 1)
+) -> Iterator[tuple[Document | None, Judgement]]:
+    """What the checks say of each object that is judged, and where it is written, if it is. `part` is which of how
+    many parts, each of every so many-th object."""
+    for item in islice(world.inventory, part[0], None, part[1]):
         if world.inventory.owner(item) is None:
             yield item.document, _judge(item, world, engine)
-    for item in _implied(world):
+    for item in islice(_implied(world), part[0], None, part[1]):
         request = requests.creating(item.object, item.resource)
         yield None, engine.judge_implied(request, _place_in(world, item), world)
 
