@@ -22,7 +22,7 @@ RBAC = "rbac.authorization.k8s.io/v1"
 
 RBAC_FAILURE = {
     "policy": "RBAC-02", "severity": "high", "result": "fail", "message": "may do everything",
-    "resources": [{"kind": "Role", "name": "all"}],
+    "resources": [{"kind": "Role", "name": "all", "namespace": "shop"}],
 }  # fmt: skip
 
 
@@ -73,12 +73,14 @@ CASES: list[tuple[str, str, Result, str, Break]] = [
      lambda w: w["secrets"]["data"].update({"tls.crt": certificate(broken=True)})),
     ("ssl_certificates_valid", "no certificate", FAIL, "holds no certificate",
      lambda w: w["secrets"]["data"].update({"tls.crt": "bm9uZQ=="})),
+    ("ssl_certificates_valid", "nobody serves the Ingress", WARN, "no controller serves it",
+     lambda w: w["ingresses.networking.k8s.io"].pop("status")),
     ("ssl_certificates_valid", "no Secret", FAIL, "is not there", lambda w: w.empty("secrets")),
     ("ssl_certificates_valid", "an open port", FAIL, "without TLS: Service web (NodePort)",
      lambda w: w["services"]["spec"].update(type="NodePort")),
     ("ssl_certificates_valid", "no TLS at the Ingress", FAIL, "without TLS",
      lambda w: w["ingresses.networking.k8s.io"]["spec"].pop("tls")),
-    ("ssl_certificates_valid", "not reached at all", UNKNOWN, "no evidence", lambda w: w.empty("ingresses.networking.k8s.io")),
+    ("ssl_certificates_valid", "not reached at all", UNKNOWN, "nothing shows with which", lambda w: w.empty("ingresses.networking.k8s.io")),
     ("network_policies_applied", "none", FAIL, "ingress and egress",
      lambda w: w.empty("networkpolicies.networking.k8s.io")),
     ("network_policies_applied", "not for egress", FAIL, "for egress",
@@ -195,13 +197,13 @@ CASES: list[tuple[str, str, Result, str, Break]] = [
      lambda w: [node["status"]["allocatable"].update(cpu="1") for node in w.objects["nodes"]]),
     ("capacity_planning_done", "quota too small", FAIL, "ResourceQuota small",
      lambda w: w.objects["resourcequotas"].append(made("ResourceQuota", "small", spec={"hard": {"requests.memory": "1Gi"}}))),
-    ("capacity_planning_done", "no autoscaler", UNKNOWN, "no evidence",
+    ("capacity_planning_done", "no autoscaler", UNKNOWN, "no autoscaler says",
      lambda w: w.empty("horizontalpodautoscalers.autoscaling")),
     ("performance_benchmarks_met", "slow", FAIL, "P95 250 ms",
      lambda w: w.measurements.update(p95_milliseconds=Measurement("q", 250.0))),
     ("performance_benchmarks_met", "failing", FAIL, "0.200% failed",
      lambda w: w.measurements.update(failed_ratio=Measurement("q", 0.002))),
-    ("performance_benchmarks_met", "no traffic", UNKNOWN, "no evidence",
+    ("performance_benchmarks_met", "no traffic", UNKNOWN, "has seen no request",
      lambda w: w.measurements.update(requests_per_second=Measurement("q", 0.0))),
     ("auto_scaling_tested", "never", UNKNOWN, "no evidence",
      lambda w: w["horizontalpodautoscalers.autoscaling"]["status"].pop("lastScaleTime")),

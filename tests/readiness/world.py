@@ -200,7 +200,7 @@ def _doors() -> Iterable[tuple[str, Object]]:
     yield "ingresses.networking.k8s.io", made("Ingress", SERVICE, spec={
         "tls": [{"hosts": [HOST], "secretName": "web-tls"}],
         "rules": [{"host": HOST, "http": {"paths": [{"path": "/", "backend": backend}]}}],
-    })  # fmt: skip
+    }, status={"loadBalancer": {"ingress": [{"ip": "203.0.113.9"}]}})  # fmt: skip
     yield "secrets", made("Secret", "web-tls", type="kubernetes.io/tls", data={"tls.crt": certificate()})
     yield "networkpolicies.networking.k8s.io", made("NetworkPolicy", SERVICE, spec={
         "podSelector": {"matchLabels": LABELS}, "policyTypes": ["Ingress", "Egress"],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dabbawala.api import core_v1, networking_v1
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
+from dabbawala.policy.network_addresses import PRIVATE_RANGES
 from dabbawala.readiness.observed import Observed
 
 OPEN_TYPES = ("NodePort", "LoadBalancer")
@@ -66,6 +68,16 @@ def is_clear(service: Object) -> bool:
 
 def _is_named_tls(port: Object) -> bool:
     return str(port.get("appProtocol") or port.get("name") or "").startswith(("https", "tls"))
+
+
+def pod_ranges(observed: Observed) -> list[str]:
+    """Where the cluster's pods have their addresses: in the ranges of the nodes, if all that run here are in them, and
+    otherwise in any private range."""
+    said = {str((node.get("spec") or {}).get("podCIDR") or "") for node in observed.all(core_v1.NODE)} - {""}
+    ranges = [network for text in sorted(said) if (network := ipaddress.ip_network(text)).version == 4]
+    seen = {str((pod.get("status") or {}).get("podIP") or "") for pod in observed.all(core_v1.POD)} - {""}
+    known = all(any(ipaddress.ip_address(address) in item for item in ranges) for address in seen)
+    return [str(item) for item in ranges] if ranges and seen and known else list(PRIVATE_RANGES)
 
 
 def secret(observed: Observed, name: str) -> Object | None:

@@ -15,7 +15,8 @@ from dabbawala.readiness.observed import Observed
 from dabbawala.readiness.sources import VULNERABILITY_REPORT
 from dabbawala.readiness.standing import objection, proof_of
 
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+"""In an imageID: after `sha256:`, after `NAME@sha256:`, or alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def running(observed: Observed) -> dict[str, str]:
         for state in (pod.get("status") or {}).get("containerStatuses") or ():
             digest = DIGEST.search(str(state.get("imageID", "")))
             image = str(state.get("image", ""))
-            found[digest[0] if digest else image] = image
+            found[f"sha256:{digest[0]}" if digest else image] = image
     return dict(sorted(found.items()))
 
 

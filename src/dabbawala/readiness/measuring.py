@@ -11,6 +11,9 @@ from dabbawala.readiness.observed import Measurement, Observed
 ADDRESS = "http://prometheus.monitoring.svc.cluster.local:9090"
 WINDOW = "10m"
 
+NOT_USERS = ",".join(f'{name}!~"(?i).*(health|ready|live|metrics|ping).*"' for name in ("path", "handler", "uri"))
+"""What probes and scrapers ask of a program, which its own counts have too."""
+
 SCRAPED, TRACES = "scraped", "traces"
 REQUESTS, FAILED, P95 = "requests_per_second", "failed_ratio", "p95_milliseconds"
 
@@ -22,12 +25,13 @@ def questions(observed: Observed) -> dict[str, str]:
     pods = f'namespace="{namespace}",pod=~"{own}-.*"'
     doors = "|".join(sorted(meta.name(item) for item in observed.services)) or own
     mesh = f'destination_service_namespace="{namespace}",destination_service_name=~"{doors}"'
-    total = _either(f"istio_requests_total{{{mesh}}}", f"http_requests_total{{{pods}}}")
+    users = f"{pods},{NOT_USERS}"
+    total = _either(f"istio_requests_total{{{mesh}}}", f"http_requests_total{{{users}}}")
     bad = _either(
-        f'istio_requests_total{{{mesh},response_code=~"5..|0"}}', f'http_requests_total{{{pods},status=~"5.."}}'
+        f'istio_requests_total{{{mesh},response_code=~"5..|0"}}', f'http_requests_total{{{users},status=~"5.."}}'
     )
     slow = f"sum(rate(istio_request_duration_milliseconds_bucket{{{mesh}}}[{WINDOW}])) by (le)"
-    slow_own = f"sum(rate(http_request_duration_seconds_bucket{{{pods}}}[{WINDOW}])) by (le)"
+    slow_own = f"sum(rate(http_request_duration_seconds_bucket{{{users}}}[{WINDOW}])) by (le)"
     return {
         SCRAPED: f"count(up{{{pods}}} == 1)",
         TRACES: f'count(traces_spanmetrics_calls_total{{service_name="{observed.service}"}})',

@@ -5,15 +5,12 @@ They are applied server-side, so that a change of an object that is there names 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator
 
 import orjson
 
-from dabbawala.api import core_v1
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
-from dabbawala.policy.network_addresses import PRIVATE_RANGES
 from dabbawala.readiness import exposure
 from dabbawala.readiness.observed import Observed
 from dabbawala.readiness.sources import DASHBOARD_LABEL
@@ -72,7 +69,7 @@ def network_policy(observed: Observed) -> list[Object]:
     monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
     sources: list[Object] = [{"podSelector": {}}, monitoring]
     if exposure.bare_services(observed):
-        sources.append({"ipBlock": {"cidr": EVERYWHERE, "except": _pod_ranges(observed)}})
+        sources.append({"ipBlock": {"cidr": EVERYWHERE, "except": exposure.pod_ranges(observed)}})
     ingress: Object = {"from": sources} | ({"ports": ports} if ports else {})
     dns = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
     return [{
@@ -86,13 +83,6 @@ def network_policy(observed: Observed) -> list[Object]:
             "egress": [{"ports": dns}, {"to": [{"podSelector": {}}]}],
         },
     }]  # fmt: skip
-
-
-def _pod_ranges(observed: Observed) -> list[str]:
-    """Where pods are: what nodes say, or else every private range."""
-    ranges = {str((node.get("spec") or {}).get("podCIDR", "")) for node in observed.all(core_v1.NODE)} - {""}
-    found = [item for item in sorted(ranges or PRIVATE_RANGES) if ipaddress.ip_network(item).version == 4]
-    return found or list(PRIVATE_RANGES)
 
 
 def _stable_labels(observed: Observed) -> Object:

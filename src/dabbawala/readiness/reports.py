@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from dabbawala.api.wgpolicyk8s_v1alpha2 import CLUSTER_POLICY_REPORT, POLICY_REPORT
 from dabbawala.apimachinery import clock, meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.readiness.judgement import Judgement, Proof, failed, unknown
 from dabbawala.readiness.observed import Observed
-from dabbawala.readiness.sources import CLUSTER_POLICY_REPORT, POLICY_REPORT
 
 NAME = "dabbawala-guard"
 CHECKS = "guard.dabbawala.dev/checks"
@@ -37,7 +37,8 @@ class Scan:
     at: datetime | None
 
     def failures(self, prefixes: Iterable[str] = ("",), worst: str = "info") -> list[Object]:
-        """Failing results of checks whose ids begin so, of that severity or a worse one."""
+        """Failing results of checks whose ids begin so, of that severity or a worse one, in the service's namespace or
+        about it. What fails elsewhere is for others to answer for."""
         counted = SEVERITIES[: SEVERITIES.index(worst) + 1]
         begins = tuple(prefixes)
         return [
@@ -67,7 +68,7 @@ def scan(observed: Observed) -> Scan | None:
     return Scan(
         tuple(observed.proof(report) for report in found),
         frozenset(named | {str(item.get("policy", "")) for item in results}),
-        tuple(item for item in results if item.get("result") in ("fail", "error")),
+        tuple(item for item in results if item.get("result") in ("fail", "error") and _is_of(item, observed.namespace)),
         sum(int((report.get("summary") or {}).get("pass") or 0) for report in found),
         min(moments, default=None),
     )
@@ -98,6 +99,14 @@ def clean(observed: Observed, prefixes: tuple[str, ...], worst: str) -> Scan | J
     if missing:
         return unknown(f"the published scan did not ask checks {missing[0]}…", *found.proofs)
     return found
+
+
+def _is_of(result: Object, namespace: str) -> bool:
+    return any(
+        resource.get("namespace") == namespace
+        or (resource.get("kind"), resource.get("name")) == ("Namespace", namespace)
+        for resource in result.get("resources") or ()
+    )
 
 
 def _lines(results: list[Object], most: int = 3) -> Iterator[str]:

@@ -19,14 +19,10 @@ from dabbawala.api import (
     policy_v1,
     rbac_v1,
     readiness_v1alpha1,
+    wgpolicyk8s_v1alpha2,
 )
 from dabbawala.api.kind import Kind
 
-POLICY_REPORT = Kind(group="wgpolicyk8s.io", version="v1alpha2", kind="PolicyReport", plural="policyreports")
-CLUSTER_POLICY_REPORT = Kind(
-    group="wgpolicyk8s.io", version="v1alpha2", kind="ClusterPolicyReport", plural="clusterpolicyreports",
-    namespaced=False,
-)  # fmt: skip
 VULNERABILITY_REPORT = Kind(
     group="aquasecurity.github.io", version="v1alpha1", kind="VulnerabilityReport", plural="vulnerabilityreports"
 )
@@ -68,7 +64,7 @@ OF_NAMESPACE = (
     rbac_v1.ROLE_BINDING,
     metrics_v1beta1.POD_METRICS,
     readiness_v1alpha1.EVIDENCE,
-    POLICY_REPORT,
+    wgpolicyk8s_v1alpha2.POLICY_REPORT,
     VULNERABILITY_REPORT,
     PROMETHEUS_RULE,
     SERVICE_MONITOR,
@@ -87,7 +83,7 @@ OF_CLUSTER = (
     rbac_v1.CLUSTER_ROLE_BINDING,
     admissionregistration_v1.VALIDATING_ADMISSION_POLICY_BINDING,
     guard_v1alpha1.POLICY_EXCEPTION,
-    CLUSTER_POLICY_REPORT,
+    wgpolicyk8s_v1alpha2.CLUSTER_POLICY_REPORT,
     DASHBOARD,
     SCHEDULE,
     BACKUP,

@@ -15,6 +15,8 @@ from dabbawala.readiness.evidence import Evidence
 from dabbawala.readiness.judgement import Item, Judgement, Proof, Result, unknown
 from dabbawala.readiness.observed import Observed
 
+NO_EVIDENCE = "no evidence"
+
 Doubt = tuple[Result, str]
 """What the numbers of a record say against its own result."""
 Examine = Callable[[Evidence], Doubt | None]
@@ -31,7 +33,7 @@ def by_evidence(observed: Observed, item: Item, examine: Examine | None = None) 
             return _judged(record, examine)
         objections.append(f"{record} does not count: {against}")
     if not objections:
-        return unknown(f"no evidence; {item.proof}")
+        return unknown(f"{NO_EVIDENCE}; it takes {item.proof}")
     stale = any(chain.staleness(record, observed.now, timedelta(days=item.days)) for record in about)
     return Judgement(Result.UNKNOWN, objections[0], stale=stale)
 
@@ -64,13 +66,12 @@ def _said(record: Evidence) -> str:
 
 
 def first_that_knows(judgements: Iterable[Judgement]) -> Judgement:
-    """The first that is not unknown; of several that are, the first, and stale if any is."""
+    """The first that is not unknown; when all are, the one with the most to say about why."""
     found = list(judgements)
     for judgement in found:
         if judgement.result is not Result.UNKNOWN:
             return judgement
-    stale = next((item for item in found if item.stale), None)
-    return stale or found[0]
+    return max(found, key=lambda item: (item.stale, not item.message.startswith(NO_EVIDENCE)))
 
 
 def needs(record: Evidence, **limits: float) -> Doubt | None:

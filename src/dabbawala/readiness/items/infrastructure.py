@@ -17,6 +17,7 @@ from dabbawala.readiness.judgement import (
     Item,
     Judgement,
     Proof,
+    Result,
     failed,
     passed,
     unknown,
@@ -55,6 +56,13 @@ def multi_region_deployment(observed: Observed, item: Item) -> Judgement:
 
 
 def auto_scaling_configured(observed: Observed, item: Item) -> Judgement:
+    """By an autoscaler that its controller reports on; where none does, by evidence of another that is not here."""
+    found = _autoscaling(observed)
+    idle = found.result is not Result.PASS and not (found.result is Result.FAIL and found.proofs)
+    return first_that_knows([by_evidence(observed, item), found]) if idle else found
+
+
+def _autoscaling(observed: Observed) -> Judgement:
     scaler = autoscaler(observed)
     if scaler is None:
         unseen = observed.unseen(autoscaling_v2.HORIZONTAL_POD_AUTOSCALER)
@@ -168,7 +176,8 @@ def ssl_certificates_valid(observed: Observed, item: Item) -> Judgement:
     doors = exposure.doors(observed)
     if bare:
         names = ", ".join(f"{meta.name(service)} ({service['spec']['type']})" for service in bare)
-        return failed(f"reached from outside without TLS: Service {names}", *map(observed.proof, bare))
+        found = failed(f"reached from outside without TLS: Service {names}", *map(observed.proof, bare))
+        return found.advising(f"{_ingress_for(bare[0])} && {_closed(bare[0])}")
     clear = [door for door in doors if not door.secret]
     if clear:
         hosts = ", ".join(clear[0].hosts) or "all hosts"
@@ -180,6 +189,17 @@ def ssl_certificates_valid(observed: Observed, item: Item) -> Judgement:
             [by_evidence(observed, item), unknown("nothing shows with which certificates it is served")]
         )
     return min((_door(observed, door) for door in doors), key=lambda found: _ORDER.index(found.result))
+
+
+def _ingress_for(service: Object) -> str:
+    name, port = meta.name(service), service["spec"]["ports"][0]["port"]
+    return f"kubectl create ingress {name} -n {{namespace}} --rule='HOST/*={name}:{port},tls=SECRET'"
+
+
+def _closed(service: Object) -> str:
+    """Braces are doubled: a remedy is a format."""
+    patch = '{{"spec":{{"type":"ClusterIP"}}}}'
+    return f"kubectl patch service {meta.name(service)} -n {{namespace}} -p '{patch}'"
 
 
 _ORDER = ("fail", "unknown", "warn", "pass")
@@ -209,6 +229,8 @@ def _door(observed: Observed, door: exposure.Door) -> Judgement:
         )
     if certificates.is_self_signed(chain):
         return warned(f"certificate in Secret {door.secret} is signed by itself: no client trusts it", proof)
+    if not ((door.ingress.get("status") or {}).get("loadBalancer") or {}).get("ingress"):
+        return warned(f"Ingress {meta.name(door.ingress)} is there, but no controller serves it", proof)
     return passed(f"certificate for {', '.join(door.hosts)}: chain and names hold, {left} days left", proof)
 
 
@@ -244,8 +266,9 @@ CATEGORY = Category("infrastructure", "Infrastructure", (
     ),
     Item(
         "auto_scaling_configured", "Scales by itself", "critical", auto_scaling_configured,
-        "a HorizontalPodAutoscaler or ScaledObject for the workload, on which its controller reports",
-        PROPOSE,
+        "a HorizontalPodAutoscaler or ScaledObject for the workload, on which its controller reports, or signed "
+        "evidence of another autoscaler",
+        PROPOSE, MEASURED, 30,
     ),
     Item(
         "load_balancer_health_checks", "Gets traffic only while it can answer", "high", load_balancer_health_checks,

@@ -114,7 +114,7 @@ def _speaks_of(observed: Observed, text: str) -> bool:
 
 
 def alerting_rules_defined(observed: Observed, item: Item) -> Judgement:
-    """Rules that Prometheus has loaded; where it does not say, those that are objects."""
+    """Rules that Prometheus has loaded. Where it does not say, evidence; and objects alone are half of it."""
     loaded = [rule for rule in observed.rules or () if _speaks_of(observed, str(rule.get("query", "")))]
     if loaded:
         broken = [rule for rule in loaded if rule.get("health") == "err"]
@@ -122,6 +122,11 @@ def alerting_rules_defined(observed: Observed, item: Item) -> Judgement:
         if broken:
             return failed(f"alert {broken[0].get('name')} cannot be evaluated: {broken[0].get('lastError')}", proof)
         return passed(f"Prometheus evaluates {len(loaded)} alerts about it", proof)
+    unloaded = _defined_alerts(observed)
+    return unloaded if observed.rules is not None else first_that_knows([by_evidence(observed, item), unloaded])
+
+
+def _defined_alerts(observed: Observed) -> Judgement:
     for obj in observed.all(PROMETHEUS_RULE):
         alerts = [rule for rule in _rules_of(obj) if rule.get("alert") and _speaks_of(observed, str(rule.get("expr")))]
         silent = [rule for rule in alerts if not (rule.get("labels") or {}).get("severity")]
@@ -209,8 +214,8 @@ CATEGORY = Category("monitoring", "Monitoring", (
     ),
     Item(
         "alerting_rules_defined", "Alerts watch it", "high", alerting_rules_defined,
-        "alerts about it that Prometheus evaluates",
-        PROPOSE,
+        "alerts about it that Prometheus evaluates, or signed evidence of them",
+        PROPOSE, MEASURED, 30,
     ),
     Item(
         "log_aggregation_setup", "Its logs are kept elsewhere", "medium", log_aggregation_setup,
@@ -226,6 +231,6 @@ CATEGORY = Category("monitoring", "Monitoring", (
         "performance_benchmarks_established", "What is fast enough is written down", "medium",
         performance_benchmarks_established,
         "AnalysisTemplates of its Rollout for success and latency, or a recorded baseline",
-        "dabba rollout lint FILE", MEASURED, 180,
+        "kubectl edit analysistemplates -n {namespace}", MEASURED, 180,
     ),
 ))  # fmt: skip

@@ -7,7 +7,7 @@ from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.policy.network import Graph
 from dabbawala.policy.takeover import Takeovers
-from dabbawala.readiness import images, reports
+from dabbawala.readiness import exposure, images, reports
 from dabbawala.readiness.judgement import (
     IMPORT,
     MEASURED,
@@ -129,12 +129,13 @@ def network_segmentation(observed: Observed, item: Item) -> Judgement:
     policies = list(observed.all(networking_v1.NETWORK_POLICY))
     stranger = {"metadata": {"name": "stranger", "namespace": "stranger"}, "spec": {}, "status": {"phase": "Running"}}
     namespaces = [observed.home, {"metadata": {"name": "stranger"}}]
-    graph = Graph([item for item in namespaces if item], [*observed.pods, stranger], policies)
+    pods = [*observed.pods, stranger]
+    graph = Graph([item for item in namespaces if item], pods, policies, pod_ranges=exposure.pod_ranges(observed))
     own = meta.key(observed.pods[0])
     proofs = [observed.proof(policy) for policy in policies]
     if graph.ports(ObjectKey("stranger", "stranger"), own):
         return failed("any pod of any namespace reaches its pods", *proofs)
-    if graph.ports(own, METADATA_ADDRESS):
+    if graph.allows(own, METADATA_ADDRESS, 80):
         return failed(f"its pods reach the node's credentials at {METADATA_ADDRESS}", *proofs)
     probe = by_evidence(observed, item)
     if probe.result == "fail":

@@ -31,7 +31,8 @@ border-radius:.5rem;padding:1rem 1.3rem;margin:1.2rem 0}.verdict b{font-size:1.7
 border-radius:1rem;background:var(--c)}.good{--c:var(--pass)}.fair{--c:var(--warn)}.poor{--c:var(--fail)}
 .pass{color:var(--pass)}.warn{color:var(--warn)}.fail{color:var(--fail)}.unknown{color:var(--unknown)}
 .quiet{color:#6b7280}.small{font-size:12.5px}.badge{font-size:11px;font-weight:600;border-radius:1rem;
-padding:.05rem .5rem;border:1px solid currentColor;white-space:nowrap}.do{color:#047857;margin:.15rem 0 0}
+padding:.05rem .5rem;border:1px solid currentColor;white-space:nowrap}
+.do{color:#047857;margin:.15rem 0 0;display:flex;gap:.4rem}
 .imported{color:#7c3aed}.attestation{color:#0369a1}.measurement,.record{color:#0f766e}
 @media print{body{margin:0;max-width:none}tr,.tile{break-inside:avoid}}
 """

@@ -78,29 +78,31 @@ def _items(found: Assessment) -> RenderableType:
     return Padding(grid, (0, 0, 0, 2))
 
 
-def _blockers(found: Assessment) -> RenderableType:
-    grid = Table.grid(padding=(0, 2))
-    for name in found.verdict.blockers:
-        grid.add_row(Text("✖", style="red"), Text(name, style="bold"), Text(found.results[name].message))
-    return Padding(grid, (0, 0, 0, 2))
+def _blockers(found: Assessment) -> Text:
+    lines = [
+        Text.assemble("  ", ("✖", "red"), "  ", (name, "bold"), f"  {found.results[name].message}")
+        for name in found.verdict.blockers
+    ]
+    return Text("\n").join(lines)
 
 
-def _changes(found: Assessment) -> RenderableType:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(justify="right", style="green", no_wrap=True)
+def _changes(found: Assessment) -> Text:
+    """Commands stand on lines of their own and are never broken, so that they can be taken as they are."""
+    lines = []
     for change in found.changes[:CHANGES_SHOWN]:
         blocks = " (blocks)" if change.item.id in found.verdict.blockers else ""
-        words = Text.assemble((change.item.id, "bold"), blocks, f"  {change.item.title}\n", (change.remedy, "cyan"))
-        grid.add_row(f"+{verdict.shown(change.gain)}", words)
-    return Padding(grid, (0, 0, 0, 2))
+        points = Text(f"  +{verdict.shown(change.gain):5}", style="green")
+        lines.append(Text.assemble(points, (change.item.id, "bold"), blocks, f"  {change.item.title}"))
+        lines.append(Text(f"        {change.remedy}", style="cyan"))
+    return Text("\n").join(lines)
 
 
 def _title(text: str) -> Text:
     return Text(f"\n{text}", style="bold")
 
 
-def _lines(lines: Iterable[str]) -> RenderableType:
-    return Padding(Text("\n".join(lines)), (0, 0, 0, 2))
+def _lines(lines: Iterable[str]) -> Text:
+    return Text("\n".join(f"  {line}" for line in lines))
 
 
 def checklist(ticks: list[Tick]) -> RenderableType:
