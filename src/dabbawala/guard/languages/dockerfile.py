@@ -109,6 +109,7 @@ def _instruction(found: _Logical) -> Object:
         "line": found.line,
         "name": name,
         "text": rest,
+        "shown": " ".join(rest.split())[: shell.SHOWN_MAX],
         "flags": flags,
         "exec": words is not None,
         "words": words if words is not None else rest.split(),

@@ -25,6 +25,9 @@ from dabbawala.guard.languages.shell_words import (
 COMMANDS_MAX = 4000
 """Commands of one script that are looked at."""
 
+SHOWN_MAX = 60
+"""Characters of a command that a message repeats."""
+
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _OPENING = {"if": "fi", "while": "done", "until": "done", "for": "done", "case": "esac", "{": "}", "select": "done"}
 _CONDITIONS = frozenset(("if", "elif", "while", "until"))
@@ -190,6 +193,7 @@ class _Reader:
         return {
             "line": self.words[0].line,
             "name": name,
+            "text": " ".join([name, *(word.text for word in words[1:])])[:SHOWN_MAX],
             "arguments": [word.text for word in words[1:]],
             "quoted": [word.quoted for word in words[1:]],
             "bare": sorted({e.name for word in words[1:] for e in word.expansions if e.bare}),
