@@ -164,21 +164,28 @@ def status_of(found: Assessment) -> int:
 @connection.asynchronous
 async def check(look: Look, profile: str, form: str, file: Path | None) -> None:
     """Judge the 42 items of SERVICE: a workload, or a Service that leads to one."""
-    found = assessment.assess(await look.observed(), profile)
+    observed = await look.observed()
+    found = assessment.assess(observed, profile)
     if form == TERMINAL:
-        _print(found, file)
+        _print(observed, found, file)
     else:
         write(file, importlib.import_module(f"dabbawala.readiness.outputs.as_{form}").render(found))
     raise click.exceptions.Exit(status_of(found))
 
 
-def _print(found: Assessment, file: Path | None) -> None:
+def _print(observed: Observed, found: Assessment, file: Path | None) -> None:
     from rich.console import Console
 
+    from dabbawala.readiness import guide
     from dabbawala.readiness.outputs import as_terminal
 
+    lines = guide.render(observed, found).count("\n")
     with click.open_file(str(file or "-"), "w") as stream:
-        Console(file=stream, soft_wrap=True).print(as_terminal.render(found))
+        console = Console(file=stream, soft_wrap=True)
+        console.print(as_terminal.render(found))
+        console.print(
+            f"\nThe deployment guide has {lines} lines: dabba readiness guide {found.service} -n {found.namespace}"
+        )
 
 
 @readiness.command()

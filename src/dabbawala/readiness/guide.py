@@ -106,7 +106,8 @@ def _security(observed: Observed) -> Iterator[str]:
         yield f"- Service `{meta.name(service)}` is open by itself ({service['spec']['type']})"
     account = (observed.template.get("spec") or {}).get("serviceAccountName") or "default"
     yield f"- ServiceAccount `{account}`"
-    yield _named(observed, rbac_v1.ROLE_BINDING, "Role bindings of the namespace")
+    own = [item for item in observed.all(rbac_v1.ROLE_BINDING) if meta.namespace(item) == observed.namespace]
+    yield _named(observed, rbac_v1.ROLE_BINDING, "Role bindings of the namespace", own)
     secrets = [item for item in observed.all(core_v1.SECRET) if "service-account" not in str(item.get("type"))]
     yield _named(observed, core_v1.SECRET, "Secrets", secrets)
     level = meta.labels(observed.home).get("pod-security.kubernetes.io/enforce", "none")

@@ -84,29 +84,11 @@ class Observed:
                 if meta.name(obj) == self.service and meta.namespace(obj) == self.namespace:
                     return obj
         doors = [item for item in self.all(core_v1.SERVICE) if meta.name(item) == self.service]
-        return next((obj for door in doors for obj in self._behind(door)), None)
-
-    def _behind(self, service: Object) -> list[Object]:
-        chosen = selectors.from_labels((service.get("spec") or {}).get("selector"))
-        return [
-            obj
-            for kind in WORKLOADS
-            for obj in self.all(kind)
-            if meta.namespace(obj) == self.namespace and chosen.matches(meta.labels(self._template(obj)))
-        ]
-
-    def _template(self, workload: Object) -> Object:
-        """A Rollout may borrow its template from a Deployment."""
-        spec = workload.get("spec") or {}
-        lender = (spec.get("workloadRef") or {}).get("name")
-        if lender and not spec.get("template"):
-            found = [obj for obj in self.all(apps_v1.DEPLOYMENT) if meta.name(obj) == lender]
-            return (found[0]["spec"].get("template") or {}) if found else {}
-        return spec.get("template") or {}
+        return next((obj for door in doors for obj in _behind(self, door)), None)
 
     @cached_property
     def template(self) -> Object:
-        return {} if self.workload is None else self._template(self.workload)
+        return {} if self.workload is None else _template(self, self.workload)
 
     @cached_property
     def containers(self) -> list[Object]:
@@ -115,8 +97,7 @@ class Observed:
     @cached_property
     def pods(self) -> list[Object]:
         """The workload's pods that have not ended."""
-        spec = (self.workload or {}).get("spec") or {}
-        selector = spec.get("selector")
+        selector = _lender(self, self.workload or {}).get("selector")
         try:
             chosen = selectors.from_label_selector(selector if isinstance(selector, dict) else None)
         except BadRequest:
@@ -137,13 +118,7 @@ class Observed:
     @cached_property
     def services(self) -> list[Object]:
         """The Services that lead to the workload's pods, or would; a rollout narrows a selector to one revision."""
-        return [item for item in self.all(core_v1.SERVICE) if self._leads_here(item)]
-
-    def _leads_here(self, service: Object) -> bool:
-        labels = meta.labels(self.template)
-        wanted = (service.get("spec") or {}).get("selector") or {}
-        narrowed = {name: value for name, value in wanted.items() if not name.endswith("pod-template-hash")}
-        return meta.namespace(service) == self.namespace and selectors.from_labels(narrowed).matches(labels)
+        return [item for item in self.all(core_v1.SERVICE) if _leads_here(self, item)]
 
     # What people said of it
 
@@ -161,6 +136,38 @@ class Observed:
     def chain(self) -> Chain:
         found = [Evidence.of(obj) for obj in self.all(readiness_v1alpha1.EVIDENCE)]
         return chain.of(found, self.service, self.namespace)
+
+
+def _behind(observed: Observed, service: Object) -> list[Object]:
+    """The workloads that a Service leads to."""
+    chosen = selectors.from_labels((service.get("spec") or {}).get("selector"))
+    return [
+        obj
+        for kind in WORKLOADS
+        for obj in observed.all(kind)
+        if meta.namespace(obj) == observed.namespace and chosen.matches(meta.labels(_template(observed, obj)))
+    ]
+
+
+def _template(observed: Observed, workload: Object) -> Object:
+    return _lender(observed, workload).get("template") or {}
+
+
+def _lender(observed: Observed, workload: Object) -> Object:
+    """The spec with the template and selector: a Rollout may borrow them from a Deployment."""
+    spec = workload.get("spec") or {}
+    lender = (spec.get("workloadRef") or {}).get("name")
+    if lender and not spec.get("template"):
+        found = [obj for obj in observed.all(apps_v1.DEPLOYMENT) if meta.name(obj) == lender]
+        return (found[0].get("spec") or {}) if found else {}
+    return spec
+
+
+def _leads_here(observed: Observed, service: Object) -> bool:
+    labels = meta.labels(observed.template)
+    wanted = (service.get("spec") or {}).get("selector") or {}
+    narrowed = {name: value for name, value in wanted.items() if not name.endswith("pod-template-hash")}
+    return meta.namespace(service) == observed.namespace and selectors.from_labels(narrowed).matches(labels)
 
 
 def _is_ready(pod: Object) -> bool:

@@ -55,7 +55,8 @@ class _Seen:
             self.hidden[kind.resource] = f"{kind.resource} cannot be listed now: {error.message}"
             return
         known = self.objects.setdefault(kind.resource, [])
-        known += sorted(map(trimmed, found), key=meta.key)
+        seen = set(map(meta.key, known))
+        known += sorted((trimmed(obj) for obj in found if meta.key(obj) not in seen), key=meta.key)
 
 
 async def look(

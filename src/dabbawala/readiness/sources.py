@@ -60,8 +60,6 @@ OF_NAMESPACE = (
     policy_v1.POD_DISRUPTION_BUDGET,
     networking_v1.INGRESS,
     networking_v1.NETWORK_POLICY,
-    rbac_v1.ROLE,
-    rbac_v1.ROLE_BINDING,
     metrics_v1beta1.POD_METRICS,
     readiness_v1alpha1.EVIDENCE,
     wgpolicyk8s_v1alpha2.POLICY_REPORT,
@@ -79,6 +77,8 @@ OF_CLUSTER = (
     core_v1.NODE,
     core_v1.NAMESPACE,
     apps_v1.DAEMON_SET,
+    rbac_v1.ROLE,
+    rbac_v1.ROLE_BINDING,
     rbac_v1.CLUSTER_ROLE,
     rbac_v1.CLUSTER_ROLE_BINDING,
     admissionregistration_v1.VALIDATING_ADMISSION_POLICY_BINDING,
@@ -90,7 +90,7 @@ OF_CLUSTER = (
     RESTORE,
     BACKUP_LOCATION,
 )
-"""Read everywhere."""
+"""Read everywhere: an account may have rights in other namespaces, and backups lie elsewhere."""
 
 DASHBOARD_LABEL = "grafana_dashboard"
 """Of ConfigMaps that hold dashboards, by the convention of Grafana's sidecar; these are read everywhere."""

@@ -6,7 +6,7 @@ from dabbawala.api import core_v1, networking_v1, rbac_v1
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.policy.network import Graph
-from dabbawala.policy.takeover import Takeovers
+from dabbawala.policy.takeover import Takeover, Takeovers
 from dabbawala.readiness import exposure, images, reports
 from dabbawala.readiness.judgement import (
     IMPORT,
@@ -30,6 +30,9 @@ SCORE_MIN = 90
 METADATA_ADDRESS = "169.254.169.254"
 """Where clouds hand out the node's credentials."""
 
+RIGHTS = (
+    core_v1.SERVICE_ACCOUNT, rbac_v1.ROLE, rbac_v1.ROLE_BINDING, rbac_v1.CLUSTER_ROLE, rbac_v1.CLUSTER_ROLE_BINDING,
+)  # fmt: skip
 ENCRYPTION_FLAG = "--encryption-provider-config"
 AUDIT_FLAGS = ("--audit-log-path", "--audit-webhook-config-file")
 AUDIT_POLICY = "--audit-policy-file"
@@ -101,21 +104,28 @@ def rbac_configured(observed: Observed, item: Item) -> Judgement:
             "its pods use the account `default`, which they share with everything else of the namespace",
             observed.proof(observed.workload),
         )
-    kinds = (rbac_v1.ROLE, rbac_v1.ROLE_BINDING, rbac_v1.CLUSTER_ROLE, rbac_v1.CLUSTER_ROLE_BINDING)
-    unseen = next((text for kind in (core_v1.SERVICE_ACCOUNT, *kinds) if (text := observed.unseen(kind))), "")
+    unseen = next((text for kind in RIGHTS if (text := observed.unseen(kind))), "")
     if unseen:
         return unknown(unseen)
-    accounts = [item for item in observed.all(core_v1.SERVICE_ACCOUNT) if meta.name(item) == account]
+    accounts = [found for found in observed.all(core_v1.SERVICE_ACCOUNT) if meta.name(found) == account]
     if not accounts:
         return failed(f"its ServiceAccount {account} is not there", observed.proof(observed.workload))
-    objects = [obj for kind in (core_v1.SERVICE_ACCOUNT, *kinds) for obj in observed.all(kind)]
-    way = Takeovers(objects).of_account(ObjectKey(observed.namespace, account))
+    way = _takeover(observed, account)
     if way is not None:
         return failed(f"it can take over the cluster: {way.sentence}", observed.proof(accounts[0]))
     found = reports.clean(observed, ("RBAC-",), "high")
     if isinstance(found, Judgement):
         return found.advising(SCAN)
     return passed(f"account {account} has no way to cluster-admin, and the scan finds nothing", *found.proofs)
+
+
+def _takeover(observed: Observed, account: str) -> Takeover | None:
+    """A way to cluster-admin from its pods, or from its account before any pod runs."""
+    around = (core_v1.POD, core_v1.NODE, core_v1.NAMESPACE, core_v1.SECRET)
+    found = Takeovers(obj for kind in (*RIGHTS, *around) for obj in observed.all(kind))
+    ways = [found.of_account(ObjectKey(observed.namespace, account))]
+    ways += [found.of_pod(meta.key(pod)) for pod in observed.pods]
+    return next((way for way in ways if way is not None), None)
 
 
 def network_segmentation(observed: Observed, item: Item) -> Judgement:
