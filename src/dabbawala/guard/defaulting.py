@@ -72,7 +72,7 @@ class Preparation:
 
     def prepare(self, document: Document) -> Prepared:
         """Of a document that `is_object`. The document's own object is left alone."""
-        obj: Object = orjson.loads(orjson.dumps(document.object))
+        obj = document.copy()
         resource = self.resources.of(obj["apiVersion"], obj["kind"])
         problems = list(_misshapen(obj, document))
         kind = served(obj)

@@ -92,7 +92,8 @@ class Document:
     are what a reader forgives and nobody should: keys given twice, fields that no server knows."""
 
     __slots__ = (
-        "_layout", "_object", "_packed", "_row", "_span", "_text", "faults", "file", "index", "is_object", "origin",
+        "_layout", "_object", "_packed", "_row", "_span", "_text", "faults", "file", "index", "is_object", "kind",
+        "origin",
     )  # fmt: skip
 
     def __init__(self, obj: Object, written: _Written, *, index: int) -> None:
@@ -103,6 +104,7 @@ class Document:
         self.file = written.file
         self.index = index
         self.is_object = _has_kind(obj)
+        self.kind = str(obj.get("kind", ""))
         self.origin: Origin | None = None
         self.faults: list[Problem] = []
 
@@ -112,6 +114,11 @@ class Document:
         if self._object is not None:
             return self._object
         found: Object = orjson.loads(self._packed)
+        return found
+
+    def copy(self) -> Object:
+        """The object, for whoever changes it."""
+        found: Object = orjson.loads(self._packed if self._object is None else orjson.dumps(self._object))
         return found
 
     def pack(self) -> None:

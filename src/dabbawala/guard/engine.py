@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from sys import intern
 from typing import Any, NamedTuple
 
 from dabbawala.apimachinery import meta
@@ -138,7 +139,7 @@ class Engine:
             status, reason = Status.EXCEPTED, str(accepted)
         elif ended := exceptions.expired(self._exceptions, check.id, obj, self._now):
             reason = f"its exception has expired: {ended}"
-        message = "; ".join(dict.fromkeys(fault.message for fault in failed or faults))
+        message = intern("; ".join(dict.fromkeys(fault.message for fault in failed or faults)))
         return Finding(check, status, said.subject, message, places[0], places[1:], reason)
 
 
@@ -156,7 +157,7 @@ class _Said(NamedTuple):
 
     def fields(self) -> list[str]:
         found = self._value(FIELDS)
-        return [str(item) for item in found] if isinstance(found, list) else []
+        return [intern(str(item)) for item in found] if isinstance(found, list) else []
 
     def undecided(self) -> bool:
         return self._value(UNDECIDED) is True

@@ -26,6 +26,7 @@ from dabbawala.guard.world import World
 Split = Callable[[World, Engine, Sequence[Check]], Iterable[Judgement]]
 """Judges all objects of a world."""
 
+DEFINITION = "CustomResourceDefinition"
 FAULTS = frozenset(("duplicate-key",))
 """Codes of problems with which a document can be read all the same."""
 
@@ -132,7 +133,9 @@ def _documents(paths: Iterable[str], report: Report) -> Iterator[Document]:
     for source in sources.find(paths):
         reading = source.read()
         report.files += 1
-        yield from documents_of(reading, report)
+        for document in documents_of(reading, report):
+            document.pack()
+            yield document
 
 
 def documents_of(reading: Reading, report: Report) -> Iterator[Document]:
@@ -155,7 +158,7 @@ def _apart(reading: Reading) -> Iterator[Problem]:
 def inventory_of(documents: Sequence[Document], report: Report) -> Inventory:
     """The objects of these documents as they would be stored. What is wrong with one that can be judged all the same
     is among the faults of its document, for checks to tell; the rest are problems of the report."""
-    preparation = Preparation(document.object for document in documents)
+    preparation = Preparation(document.object for document in documents if document.kind == DEFINITION)
     found = Inventory(resources=preparation.resources)
     for document in documents:
         prepared = preparation.prepare(document)

@@ -226,7 +226,19 @@ class CompiledPolicy:
         return Verdict((Outcome(WHOLE, "error", message, denies=self.fails_closed),))
 
     def _precondition(self, request: Request, around: Surroundings) -> Verdict | None:
-        """None where all conditions hold. A false one excludes, even beside others that cannot be computed."""
+        """None where all conditions hold."""
+        scope = Unmetered(request, {}, around._replace(namespace=None))
+        try:
+            false = (item for item in self.conditions if scope.value(item.program) is not True)
+            first = next(false, None)
+        except SURPRISES:
+            return self._exact_precondition(request, around)
+        if scope.bound > CONDITIONS_BUDGET:
+            return self._exact_precondition(request, around)
+        return None if first is None else Verdict(excluded=first.name)
+
+    def _exact_precondition(self, request: Request, around: Surroundings) -> Verdict | None:
+        """A false condition excludes, even beside others that cannot be computed."""
         budget = Budget(CONDITIONS_BUDGET)
         scope = Scope(request, {}, around._replace(namespace=None), budget)
         errors: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import orjson
 
@@ -14,14 +15,26 @@ SCHEMA = "guard.dabbawala.dev/report/v1"
 
 
 def render(report: Report) -> bytes:
-    document = {
-        "schema": SCHEMA,
-        "summary": summary(report),
-        "findings": [finding(item) for item in report.findings],
-        "problems": [problem(item) for item in report.problems],
-        "checks": _checks(report),
-    }
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+    return b"".join(parts(report))
+
+
+def parts(report: Report) -> Iterator[bytes]:
+    """The same, piece by piece and a finding a line: those of a large scan are larger than all that was scanned."""
+    yield b'{"schema": ' + orjson.dumps(SCHEMA)
+    yield b',\n"summary": ' + orjson.dumps(summary(report), option=orjson.OPT_INDENT_2)
+    yield from _listed("findings", (finding(item) for item in report.findings))
+    yield from _listed("problems", (problem(item) for item in report.problems))
+    yield from _listed("checks", _checks(report))
+    yield b"}\n"
+
+
+def _listed(name: str, items: Iterable[Object]) -> Iterator[bytes]:
+    yield f',\n"{name}": ['.encode()
+    separator = b"\n"
+    for item in items:
+        yield separator + orjson.dumps(item)
+        separator = b",\n"
+    yield b"]"
 
 
 def summary(report: Report) -> Object:
