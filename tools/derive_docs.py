@@ -20,6 +20,7 @@ import click
 from dabbawala.api.kinds import KINDS
 from dabbawala.cli import main as cli
 from dabbawala.cluster.dataplane import mesh
+from dabbawala.readiness.catalogue import CATEGORIES
 from dabbawala.rollout import phases
 
 ROOT = Path(__file__).parents[1]
@@ -463,12 +464,39 @@ def _phases() -> Iterator[tuple[phases.Row, str]]:
         yield row, " / ".join(dict.fromkeys(texts))
 
 
+# Readiness.
+
+
+def readiness() -> str:
+    """The 42 items: what proves each, and what to do where it is missing."""
+    parts = [
+        "Critical items reject by themselves. Evidence is taken of the types and for the days that are named, where a "
+        "cluster cannot show it. How all this is used is in [Readiness](../readiness.md)."
+    ]
+    for category in CATEGORIES:
+        rows = [
+            (
+                f"`{item.id}`",
+                item.title,
+                item.severity,
+                item.proof,
+                f"{code(item.accepts)}, {item.days} days" if item.accepts else "",
+                f"`{item.remedy}`",
+            )
+            for item in category.items
+        ]
+        headings = ("Item", "Asks", "Severity", "What proves it", "Evidence", "What to do")
+        parts.append(f"## {category.title}\n\n{table(headings, rows)}")
+    return page("Readiness", *parts)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "kinds.md": kinds,
     "commands.md": commands,
     "metrics.md": metrics,
     "settings.md": settings,
     "reasons.md": reasons,
+    "readiness.md": readiness,
 }
 
 
