@@ -6,6 +6,7 @@ its namespace is a mistake, a Secret is somewhere safer, a ClusterRole may come 
 
 from __future__ import annotations
 
+from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.environment import Function
 from dabbawala.guard.world import TYPE, World
 
@@ -24,6 +25,7 @@ _GIVEN = frozenset({
 _PREFIXES = (("ClusterRole", "system:"), ("Role", "system:"), ("PriorityClass", "system-"))
 _POSTGRES = "Cluster.postgresql.cnpg.io"
 _POSTGRES_SERVICES = ("-rw", "-ro", "-r")
+_BUNDLE = "Bundle.trust.cert-manager.io"  # makes a ConfigMap or a Secret of its own name in many namespaces
 
 
 def missing(world: World, kind: str, namespace: str, name: str) -> str:
@@ -39,9 +41,18 @@ def missing(world: World, kind: str, namespace: str, name: str) -> str:
 def _is_given(world: World, kind: str, namespace: str, name: str) -> bool:
     if (kind, name) in _GIVEN or any(kind == of and name.startswith(prefix) for of, prefix in _PREFIXES):
         return True
+    if kind in ("ConfigMap", "Secret"):
+        return any(item.name == name and _spreads(item.object, kind) for item in world.items(_BUNDLE))
     if kind != "Service":
         return False
     return any(name == f"{item.name}{end}" for item in world.items(_POSTGRES, namespace) for end in _POSTGRES_SERVICES)
+
+
+def _spreads(bundle: Object, kind: str) -> bool:
+    """Whether a Bundle puts what it has into objects of that kind."""
+    spec = bundle.get("spec")
+    target = spec.get("target") if isinstance(spec, dict) else None
+    return isinstance(target, dict) and ("configMap" if kind == "ConfigMap" else "secret") in target
 
 
 FUNCTIONS = (Function("missing", (TYPE, "string", "string", "string"), "string", missing, receiver=True),)
