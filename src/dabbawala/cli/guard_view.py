@@ -30,13 +30,22 @@ def page(check: Check) -> RenderableType:
         (f"{check.id} ", "bold"), (check.title, "bold"), "  ", (check.severity, COLORS[check.severity])
     )
     parts: list[RenderableType] = [head]
-    for title, text in (("Why", check.rationale), ("What to do", check.remedy)):
+    for title, text in (("Why", check.rationale), ("What to do", check.remedy), ("Repair", _repair(check))):
         if text:
             parts += [Text(f"\n{title}", style="bold"), Padding(Text(text), (0, 2))]
     if check.controls:
         parts += [Text("\nSupports evidence for", style="bold"), Padding(_controls(check), (0, 2))]
     parts += [Text("\nWhat it asks", style="bold"), Padding(_expressions(check), (0, 2))]
     return Group(*parts, Text(""))
+
+
+def _repair(check: Check) -> str:
+    fix = check.fix
+    if fix.by_hand:
+        return f"By hand. {fix.by_hand}"
+    if not fix.steps:
+        return ""
+    return f"`dabba guard fix --risky` makes it. {fix.risk}" if fix.risk else "`dabba guard fix` makes it."
 
 
 def _controls(check: Check) -> Table:

@@ -21,7 +21,7 @@ class Hand:
         self.dice = random.Random(seed)
         self._comments = 0.25
         self._label = label
-        self._count = 0
+        self._count = self._anchors = 0
         self._step = self.dice.choice((2, 2, 2, 4, 3))
         self._list_step = self.dice.choice((0, 2, self._step))
         self._flow = self.dice.choice((0.0, 0.1, 0.3))
@@ -91,7 +91,8 @@ class Hand:
                 yield f"{name} *{self._known[text]}{self._behind()}"
                 return
             if self._chance(0.3) and text not in self._known:
-                anchor = f" &a{len(self._known)}"
+                self._anchors += 1
+                anchor = f" &a{self._anchors}"
                 name += anchor
                 yield from self._anchored(name, value, column)
                 self._known[text] = anchor.strip(" &")

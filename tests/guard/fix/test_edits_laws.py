@@ -123,8 +123,10 @@ def check_the_rest(text: str, document: Document, change: Change, after: str) ->
     target = document.position(shown(change.path))
     if not target.exact:
         assert not lost
-    top = target.line - isinstance(change.path[-1], int)  # its dash may stand on a line of its own
-    first = top - _comments_above(old, top)
+    first = target.line - _comments_above(old, target.line)
+    if isinstance(change.path[-1], int) and old[first - 2 : first - 1] and old[first - 2].lstrip().startswith("-"):
+        first -= 1  # its dash, on a line of its own
+        first -= _comments_above(old, first)
     last = target.end_line + _comments_below(old, target.end_line)
     siblings = document.value(shown(change.path[:-1]))
     if not isinstance(siblings, list) or not any(same(one, siblings[at - 1]) for at, one in enumerate(siblings) if at):

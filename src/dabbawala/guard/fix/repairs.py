@@ -19,6 +19,7 @@ from dabbawala.guard.defaulting import Preparation
 from dabbawala.guard.documents import Document
 from dabbawala.guard.findings import Finding, Status
 from dabbawala.guard.fix.changes import Change, Impossible, changed, without_collisions
+from dabbawala.guard.kustomize import FieldOrigin
 
 
 class Repair(NamedTuple):
@@ -97,9 +98,10 @@ def why_left(finding: Finding, document: Document | None, *, risky: bool) -> str
 
 
 def _source(finding: Finding, document: Document) -> str:
-    """Where the value of a rendered object comes from."""
-    place = finding.place
-    origin = document.origin
+    """Where the value of an object comes from that is rendered, or stands in another one."""
+    place, origin = finding.place, document.origin
+    if not isinstance(origin, TemplateOrigin | FieldOrigin):
+        return f"it stands in a text, at {place}"
     names = origin.values(document, place.field) if isinstance(origin, TemplateOrigin) else ()
     if names:
         return f"rendered from {place}, out of the chart's {', '.join(f'.Values.{name}' for name in names)}"

@@ -106,13 +106,14 @@ class _Repairing:
         self._preparation = Preparation()
         self._found: list[tuple[Document | None, Finding]] = []
         self._made: dict[tuple[_Key, Path], Repair] = {}
+        self._tried: set[tuple[_Key, str]] = set()
         self._refused: dict[tuple[_Key, str], str] = {}
         self._hopeless: set[tuple[_Key, str]] = set()
         self._seen: set[tuple[str, bytes]] = {(file.name, file.data) for file in files}
 
     def judge(self) -> None:
-        self._report = Report(problems=[problem for file in self._files for problem in file.reading.problems])
-        objects = [document for file in self._files for document in file.reading.documents if document.is_object]
+        self._report = Report()
+        objects = [document for file in self._files for document in scanning.documents_of(file.reading, self._report)]
         world = World(scanning.inventory_of(objects, self._report), now=self._now)
         self._preparation = Preparation(document.object for document in objects)
         self._found = [
@@ -152,6 +153,7 @@ class _Repairing:
         for index, change in done.made:
             place = (_Key(file.name, index), change.path)
             self._made[place] = by_place[place]
+            self._tried |= {(place[0], check) for check in by_place[place].checks}
         is_new = (file.name, file.data) not in self._seen
         self._seen.add((file.name, file.data))
         return is_new
@@ -192,6 +194,6 @@ class _Repairing:
         if why or document is None:
             return why
         key = _Key(document.file, document.index)
-        if any(place == key and check.id in repair.checks for (place, _), repair in self._made.items()):
+        if (key, check.id) in self._tried:
             return f"the change was made, and was not enough. {check.remedy}"
         return self._refused.get((key, check.id), _RESTLESS)
