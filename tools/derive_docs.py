@@ -1,4 +1,4 @@
-"""Derive docs/reference from the code: kinds, commands, metrics, settings, reasons.
+"""Derive docs/reference from the code: kinds, commands, metrics, settings, reasons, and what checks may ask.
 
 Nothing here is written twice: a kind's page is read off `KINDS`, a command's off click, the rest off the source's own
 syntax tree. A test compares the committed pages with what this gives; `make docs` writes them.
@@ -18,8 +18,11 @@ from pathlib import Path
 import click
 
 from dabbawala.api.kinds import KINDS
+from dabbawala.cel.environment import Function
 from dabbawala.cli import main as cli
 from dabbawala.cluster.dataplane import mesh
+from dabbawala.guard import world
+from dabbawala.guard.relations import dialect
 from dabbawala.readiness.catalogue import CATEGORIES
 from dabbawala.rollout import phases
 
@@ -464,6 +467,32 @@ def _phases() -> Iterator[tuple[phases.Row, str]]:
         yield row, " / ".join(dict.fromkeys(texts))
 
 
+# What checks may ask ----------------------------------------------------------------------------------------------
+
+
+def guard_functions() -> str:
+    """The functions of checks of more than one object, subject by subject."""
+    parts = ["# What checks may ask", DERIVED, "How a check is written is in [Writing a check](../guard-checks.md)."]
+    for subject in dialect.SUBJECTS:
+        lead = _plain(subject.__doc__).partition(".")[0]
+        rows = [f"| `{_called(function)}` | {_plain(function.call.__doc__)} |" for function in subject.FUNCTIONS]
+        parts.append("\n".join([f"{lead}.", "", "| Function | Gives |", "|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _plain(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("|", "\\|")
+
+
+def _called(function: Function) -> str:
+    names = inspect.signature(function.call).parameters
+    taken = [f"{name}: {kind}" for name, kind in zip(names, function.arguments, strict=True)]
+    if not function.receiver:
+        return f"{function.name}({', '.join(taken)}) → {function.result}"
+    receiver = "inventory" if function.arguments[0] == world.TYPE else function.arguments[0]
+    return f"{receiver}.{function.name}({', '.join(taken[1:])}) → {function.result}"
+
+
 # Readiness.
 
 
@@ -497,6 +526,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "reasons.md": reasons,
     "readiness.md": readiness,
+    "guard-functions.md": guard_functions,
 }
 
 

@@ -40,10 +40,16 @@ class World:
         self._namespaces = {name: item.object for name, item in known.namespaces.items()}
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """What `compute` gives, computed when it is first asked for."""
+        """What `compute` gives or raises, computed when it is first asked for."""
         if key not in self._memo:
-            self._memo[key] = compute()
-        return cast(T, self._memo[key])
+            try:
+                self._memo[key] = compute(), None
+            except Exception as wrong:  # the answer to everybody who asks for it, not to the first one only
+                self._memo[key] = None, wrong
+        found, raised = self._memo[key]
+        if raised is not None:
+            raise raised
+        return cast(T, found)
 
     def namespace(self, name: str) -> Object | None:
         """The Namespace that objects of this namespace are in; it is implied where no object declares it."""
@@ -55,7 +61,7 @@ class World:
         return found is None or found.implied
 
     def items(self, kind: str, namespace: str = "") -> list[Item]:
-        """Items of a kind (`Service`, `VirtualService.networking.istio.io`) in a namespace; in all for ''."""
+        """As `objects`, undecoded."""
         homes = self._items.get(kind)
         if homes is None:
             homes = self._items[kind] = {}
@@ -66,10 +72,11 @@ class World:
         return homes.get(namespace, [])
 
     def objects(self, kind: str, namespace: str = "") -> list[Object]:
-        """As `items`, decoded. They are kept, as what was looked at once is looked at again."""
+        """Objects of a kind (`Service`, `VirtualService.networking.istio.io`) in a namespace; in all for ''."""
         key = (kind, namespace)
         found = self._objects.get(key)
         if found is None:
+            # Kept, as what was looked at once is looked at again.
             found = self._objects[key] = [item.object for item in self.items(kind, namespace)]
         return found
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any
 
-from dabbawala.apimachinery.status import BadRequest
 from dabbawala.cel.environment import Function
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.guard import world
@@ -34,6 +33,7 @@ from dabbawala.guard.relations import (
     writing,
     zones,
 )
+from dabbawala.guard.relations.readable import BROKEN
 from dabbawala.policy.expressions import Dialect
 
 SUBJECTS = (
@@ -41,8 +41,6 @@ SUBJECTS = (
     certificates, storage, regions, nodes, backups, control_plane, audit_policy, settings, contents, writing, texts,
 )  # fmt: skip
 """In the order in which docs/guard-checks.md tells of them."""
-
-_BROKEN = (BadRequest, AttributeError, TypeError, ValueError, KeyError, IndexError, RecursionError)
 
 
 def _answering(function: Function) -> Function:
@@ -54,7 +52,7 @@ def _answering(function: Function) -> Function:
     def answer(*arguments: Any) -> Any:
         try:
             return call(*arguments)
-        except _BROKEN as wrong:
+        except BROKEN as wrong:
             raise EvaluationError(f"{function.name}: {wrong}") from wrong
 
     return replace(function, call=answer)

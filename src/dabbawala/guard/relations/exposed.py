@@ -11,9 +11,11 @@ from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.cel.environment import Function
 from dabbawala.guard.relations import population
 from dabbawala.guard.relations.reachability import graph
+from dabbawala.guard.relations.readable import readable
 from dabbawala.guard.world import TYPE, World
 from dabbawala.policy.exposure import EXTERNAL_IP, LOAD_BALANCER, Exposure
 from dabbawala.policy.exposure_routes import exposures
+from dabbawala.policy.network import Graph
 
 _LEADING = (
     "Service", "EndpointSlice.discovery.k8s.io", "Node", "Ingress.networking.k8s.io", "IngressClass.networking.k8s.io",
@@ -30,8 +32,9 @@ def ways(world: World) -> list[Exposure]:
 
 def _objects(world: World) -> Iterator[Object]:
     yield from population.of(world).objects()
+    nobody = Graph((), (), ())
     for kind in _LEADING:
-        yield from (item.object for item in world.items(kind))
+        yield from readable((item.object for item in world.items(kind)), lambda found: exposures([found], nobody))
 
 
 def _through(world: World, obj: Mapping[str, object]) -> list[Exposure]:

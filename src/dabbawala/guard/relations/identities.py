@@ -10,11 +10,13 @@ from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.environment import Function
 from dabbawala.guard.relations import population, zones
+from dabbawala.guard.relations.readable import readable
 from dabbawala.guard.world import TYPE, World
 from dabbawala.policy import permissions, rbac
 from dabbawala.policy.permissions import Conflict, Subject
 from dabbawala.policy.rbac import Policy
 from dabbawala.policy.takeover import Takeovers
+from dabbawala.policy.takeover_places import Estate
 
 _RIGHTS = tuple(f"{kind}.rbac.authorization.k8s.io" for kind in rbac.KINDS)
 _PLACES = ("ServiceAccount", "Namespace", "Node", "Secret")
@@ -23,7 +25,7 @@ _OWN = "system:"
 
 def _roles(world: World) -> Iterator[Object]:
     for kind in _RIGHTS:
-        yield from (item.object for item in world.items(kind))
+        yield from readable((item.object for item in world.items(kind)), lambda found: Estate([found]))
 
 
 def policy(world: World) -> Policy:

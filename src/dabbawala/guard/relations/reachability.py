@@ -14,6 +14,7 @@ from dabbawala.apimachinery.selectors import LabelSelector
 from dabbawala.cel.environment import Function
 from dabbawala.guard.relations import population, zones
 from dabbawala.guard.relations.population import Population
+from dabbawala.guard.relations.readable import readable
 from dabbawala.guard.relations.selecting import Selecting
 from dabbawala.guard.world import TYPE, World
 from dabbawala.policy.network import Graph
@@ -45,7 +46,7 @@ def graph(world: World) -> Graph:
 def _graph(world: World) -> Graph:
     stranger = {"metadata": {"namespace": STRANGER.namespace, "name": STRANGER.name}, "spec": {}}
     homes = [home for name in world.inventory.namespaces if (home := world.namespace(name))]
-    policies = world.objects("NetworkPolicy.networking.k8s.io")
+    policies = readable(world.objects("NetworkPolicy.networking.k8s.io"), NetworkPolicy.of)
     return Graph(homes, [*population.of(world).objects(), stranger], policies, nodes=world.objects("Node"))
 
 

@@ -103,13 +103,14 @@ def _named(value: str) -> Iterator[tuple[str, str]]:
         if kept:
             yield host, kept
     for token in _TOKEN.findall(text):
-        for part in (token, *_within(token)):
-            if len(part) >= _SHORT and part in _regions():
-                yield part, _regions()[part]
+        part = next((part for part in _parts(token) if len(part) >= _SHORT and part in _regions()), "")
+        if part:
+            yield part, _regions()[part]
 
 
-def _within(token: str) -> Iterator[str]:
-    """Parts of a word of several: `backups-us-east-1-prod` has `us-east-1`."""
+def _parts(token: str) -> Iterator[str]:
+    """A word and its parts, the longest first: `backups-us-east-1-prod` has `us-east-1`."""
+    yield token
     parts = token.split("-")
     for size in (3, 2, 1):
         yield from ("-".join(parts[start : start + size]) for start in range(len(parts) - size + 1))
