@@ -16,7 +16,9 @@ from typing import Any
 import click
 
 from dabbawala.apimachinery.clock import SystemClock
+from dabbawala.cli import guard_live
 from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.guard_live import Live
 from dabbawala.cli.lazy import Lazy
 from dabbawala.guard import checks
 from dabbawala.guard.checks import SEVERITIES, Check
@@ -29,7 +31,9 @@ PATH = click.Path(path_type=Path)
 
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "enforce": ("guard_enforce", "Install the checks as policies of a cluster: audit, then warn, then deny."),
     "fix": ("guard_fix", "Repair manifests."),
+    "parity": ("guard_parity", "Whether a server says what the scan says."),
     "runtime": ("guard_runtime", "What happens in the pods of this machine."),
 }
 """The commands in modules of their own, which are imported when they are run."""
@@ -136,11 +140,22 @@ def showing(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @guard.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.argument("paths", nargs=-1, type=click.Path(allow_dash=True))
 @asking
 @showing
-def scan(paths: Sequence[str], asked: Asked, shown: Shown) -> None:
-    """Scan manifests: files, folders, Helm charts, Kustomize folders, or - for the standard input."""
+@guard_live.options
+def scan(paths: Sequence[str], asked: Asked, shown: Shown, live: Live) -> None:
+    """Scan manifests: files, folders, Helm charts, Kustomize folders, or - for the standard input; or a cluster."""
+    live.check(paths)
+    if live.asks:
+        report = live.scan(paths, asked)
+        shown.write(report)
+    else:
+        report = _scan_files(paths, asked, shown)
+    raise click.exceptions.Exit(asked.status(report))
+
+
+def _scan_files(paths: Sequence[str], asked: Asked, shown: Shown) -> Report:
     from dabbawala.guard import scanning
     from dabbawala.guard.cache import Cache, folder_of
 
@@ -149,7 +164,7 @@ def scan(paths: Sequence[str], asked: Asked, shown: Shown) -> None:
     report = scanning.of_paths(paths, chosen, asked.exceptions, now=SystemClock().now(), store=kept.store)
     shown.write(report)
     kept.save()
-    raise click.exceptions.Exit(asked.status(report))
+    return report
 
 
 @guard.command("checks")

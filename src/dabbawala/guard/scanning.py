@@ -129,6 +129,11 @@ def read(paths: Iterable[str], report: Report) -> Inventory:
     return inventory_of(list(_documents(paths, report)), report)
 
 
+def read(paths: Iterable[str], report: Report) -> Inventory:
+    """The objects of these paths as they would be stored. Problems go into the report."""
+    return inventory_of(list(_documents(paths, report)), report)
+
+
 def _documents(paths: Iterable[str], report: Report) -> Iterator[Document]:
     for source in sources.find(paths):
         reading = source.read()

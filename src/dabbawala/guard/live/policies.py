@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from dabbawala.api import kinds
 from dabbawala.api.kind import Kind
@@ -18,8 +19,8 @@ from dabbawala.client.client import Client
 from dabbawala.guard import checks, engine
 from dabbawala.guard.checks import Check
 from dabbawala.guard.enforcement.bundle import BINDING, POLICY
-from dabbawala.guard.engine import Judgement
-from dabbawala.guard.findings import Finding, Place, Problem, Status
+from dabbawala.guard.engine import Judgement, PlaceOf
+from dabbawala.guard.findings import Finding, Place, Problem, Status, Subject
 from dabbawala.guard.live import discovery
 from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.bindings import CompiledBinding
@@ -28,6 +29,14 @@ from dabbawala.policy.matching import Request
 
 _WEIGHT = {"Deny": "high", "Warn": "medium", "Audit": "low"}
 _REMEDY = "Change the object, or ask whoever keeps the policy of this cluster."
+
+
+class Said(NamedTuple):
+    """A failure. The binding is empty where the policy itself cannot be used."""
+
+    policy: str
+    binding: str
+    message: str
 
 
 @dataclass(slots=True)
@@ -71,30 +80,29 @@ class ClusterPolicies:
     def checks(self) -> list[Check]:
         return list(self._checks.values())
 
-    def judge(self, request: Request, namespace: Object | None) -> Judgement:
+    def judge(self, request: Request, namespace: Object | None, place: PlaceOf) -> Judgement:
         """What the policies say of one request."""
         passed: list[str] = []
-        findings: list[Finding] = []
         world, found = World(self.parameters, namespace), Consequences()
         for step in self._set.steps(request, world, found):
             step.run()
             if step.passed:
                 passed.append(self._checks[step.policy.name].id)
-        for policy, binding, message in _said(found):
-            findings.append(self._finding(policy, binding, message, request))
-        return Judgement(tuple(passed), tuple(findings), request.namespace)
+        subject = engine.subject_of(request.object or {})
+        findings = tuple(self._finding(said, subject, place("")) for said in _said(found))
+        return Judgement(tuple(passed), findings, request.namespace)
 
-    def _finding(self, policy: str, binding: str, message: str, request: Request) -> Finding:
+    def _finding(self, said: Said, subject: Subject, place: Place) -> Finding:
+        policy, binding, message = said
         actions = (obj["spec"].get("validationActions") or () for obj in self.bindings if meta.name(obj) == binding)
         reason = f"binding {binding}: {', '.join(next(actions))}" if binding else "the policy cannot be used as it is"
-        said = Status.UNKNOWN if policy in self._asking else Status.FAIL
-        subject = engine.subject_of(request.object or {})
-        return Finding(self._checks[policy], said, subject, message, Place(), reason=reason)
+        result = Status.UNKNOWN if policy in self._asking else Status.FAIL
+        return Finding(self._checks[policy], result, subject, message, place, reason=reason)
 
 
-def _said(found: Consequences) -> Iterator[tuple[str, str, str]]:
-    yield from ((item["policy"], item["binding"], item["message"]) for item in found.failures)
-    yield from ((item.policy, item.binding, item.message) for item in found.denials)
+def _said(found: Consequences) -> Iterator[Said]:
+    yield from (Said(item["policy"], item["binding"], item["message"]) for item in found.failures)
+    yield from (Said(item.policy, item.binding, item.message) for item in found.denials)
 
 
 def _check(policy: Object, bound: Iterable[CompiledBinding]) -> Check:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from dabbawala.api import core_v1, guard_v1alpha1
 from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
+from dabbawala.cel.environment import Store
 from dabbawala.client.client import Client
 from dabbawala.guard import exceptions, requests, scanning
 from dabbawala.guard.checks import Check
@@ -27,24 +28,30 @@ _EXCEPTION = guard_v1alpha1.POLICY_EXCEPTION
 
 
 async def of_cluster(
-    client: Client, checks: Sequence[Check], given: Iterable[PolicyException], *, namespace: str = "", now: datetime
+    client: Client,
+    checks: Sequence[Check],
+    given: Iterable[PolicyException],
+    *,
+    namespace: str = "",
+    now: datetime,
+    store: Store | None = None,
 ) -> Report:
     """Scan all that may be read; with `namespace`, what is in it. Raises StatusError when the cluster does not
     answer at all."""
     report = Report(checks=checks)
     excepted = [*given, *await cluster_exceptions(client, report.problems)]
     own, native = ([check for check in checks if check.native is kept] for kept in (False, True))
-    at_sight = Engine(native, excepted, now=now)
+    at_sight = Engine(native, excepted, now=now, store=store)
     seen: list[Judgement] = []
 
     def look(secret: Object, item: Item, around: Object | None) -> None:
-        seen.append(at_sight.judge(requests.creating(secret, item.resource), around, _nowhere))
+        seen.append(at_sight.judge(requests.creating(secret, item.resource), around, nowhere))
 
     found = await Reader(client, namespace, look).read()
     report.problems += found.problems
     report.objects = len(found.inventory)
     world = World(found.inventory, now=now, whole=found.whole)
-    asked = _Engines(Engine(checks, excepted, now=now), Engine(own, excepted, now=now))
+    asked = _Engines(Engine(checks, excepted, now=now, store=store), Engine(own, excepted, now=now, store=store))
     scanning.collect(report, [*seen, *_judgements(world, asked, namespace)])
     return report
 
@@ -61,7 +68,7 @@ def _judgements(world: World, engines: _Engines, namespace: str) -> Iterator[Jud
         if world.inventory.owner(item) is None and _is_meant(item, namespace):
             engine = engines.of_secrets if is_secret(item) else engines.all
             request = requests.creating(item.object, item.resource)
-            yield engine.judge(request, world.namespace(request.namespace), _nowhere, world)
+            yield engine.judge(request, world.namespace(request.namespace), nowhere, world)
 
 
 def _is_meant(item: Item, namespace: str) -> bool:
@@ -73,7 +80,7 @@ def is_secret(item: Item) -> bool:
     return (item.group, item.kind) == ("", core_v1.SECRET.kind)
 
 
-def _nowhere(field: str) -> Place:
+def nowhere(field: str) -> Place:
     return Place(field=field)
 
 
