@@ -22,7 +22,7 @@ RESULTS = ("pass", "warn", "fail")
 DETAILS_MAX = 32
 SUBJECTS_MAX = 64
 
-_HASH = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
+_HASH = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "maxLength": 71}
 _WORD = {"type": "string", "minLength": 1, "maxLength": 253}
 _TEXT = {"type": "string", "maxLength": 1024}
 _TIME = {"type": "string", "minLength": 20, "maxLength": 32}

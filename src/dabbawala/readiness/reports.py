@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from dabbawala.api.wgpolicyk8s_v1alpha2 import CLUSTER_POLICY_REPORT, POLICY_REPORT
 from dabbawala.apimachinery import clock, meta
 from dabbawala.apimachinery.meta import Object
-from dabbawala.readiness.judgement import Judgement, Proof, failed, unknown
+from dabbawala.readiness.judgement import Judgement, Proof, Result, failed, unknown
 from dabbawala.readiness.observed import Observed
 
 NAME = "dabbawala-guard"
@@ -83,7 +83,7 @@ def fresh(observed: Observed) -> Scan | Judgement:
         return unknown("the published scan has no date", *found.proofs)
     if observed.now - found.at > AGE_MAX:
         message = f"the published scan is of {clock.format_time(found.at)}, older than {AGE_MAX.days} days"
-        return Judgement(unknown("").result, message, found.proofs, stale=True)
+        return Judgement(Result.UNKNOWN, message, found.proofs, stale=True)
     return found
 
 

@@ -16,6 +16,7 @@ from dabbawala.readiness.judgement import (
     Category,
     Item,
     Judgement,
+    Result,
     failed,
     passed,
     unknown,
@@ -51,7 +52,7 @@ def container_image_scanned(observed: Observed, item: Item) -> Judgement:
     if unscanned:
         rejected = by_evidence(observed, item)
         why = f"; {rejected.message}" if "does not count" in rejected.message else ""
-        return Judgement(unknown("").result, f"no scan of {unscanned[0]} as it runs{why}", (), stale=rejected.stale)
+        return Judgement(Result.UNKNOWN, f"no scan of {unscanned[0]} as it runs{why}", (), stale=rejected.stale)
     about = [found[digest] for digest in running]
     proofs = [scan.proof for scan in about]
     high = sum(scan.high for scan in about)
