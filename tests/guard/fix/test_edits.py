@@ -136,6 +136,14 @@ def test_an_edit_that_another_use_of_an_anchor_would_feel_is_refused_with_the_an
         ]  # fmt: skip
 
 
+def test_a_value_whose_anchor_is_used_elsewhere_is_not_removed() -> None:
+    done = rewrite("a.yaml", SHARED, [Wish(0, Change(("containers", 0, "sc"), REMOVED))])
+    assert done.text == SHARED
+    assert done.refused[0].reason == "it is written at the anchor &sc (line 5), which other places use too"
+    done = rewrite("a.yaml", SHARED, [Wish(0, Change(("containers", 0), REMOVED))])
+    assert done.refused[0].reason == "the anchor &sc (line 5) is in it, which other places use too"
+
+
 def test_one_refusal_spoils_no_other_edit() -> None:
     good = [Wish(0, Change(("containers", 0, "new"), 1)), Wish(0, Change(("kind",), "Job"))]
     bad = [Wish(0, Change(("containers", 0, "sc", "x"), 0)), Wish(0, Change(("kind", "deeper"), 1))]

@@ -7,6 +7,7 @@ together; what fails together is tried in halves, so that one refusal spoils not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from dabbawala.guard.fix.splices import WAYS, Refused, Splice, Way
 ATTEMPTS_MAX = 256
 """Texts of one file that are read again at most; what is left then is refused."""
 
+_ANCHOR = re.compile(r"&([^\s,\[\]{}]+)")
 _UNWRITABLE = "it cannot be written without changing something else of the file"
 
 
@@ -151,17 +153,26 @@ class _Writer:
 
 
 def _shared(page: Page, row: int, change: Change) -> str:
-    """Which anchor the place is written through, if it is."""
+    """Which anchor the place is written through, or has in it, that is used elsewhere; empty if there is none."""
     at: int | None = row
-    for depth, part in enumerate((*change.path, None)):
+    for part in (*change.path, None):
         if at is None:
-            break
-        anchor = page.anchor(at)
-        if anchor:
-            line = page.text.count("\n", 0, page.text.find(f"&{anchor}")) + 1
-            return f"it is written at the anchor &{anchor} (line {line}), which other places use too"
-        if part is None or depth >= len(change.path):
+            return ""
+        name = page.anchor(at)
+        if name:
+            line = page.text.count("\n", 0, page.text.find(f"&{name}")) + 1
+            return f"it is written at the anchor &{name} (line {line}), which other places use too"
+        if part is None:
             break
         children = page.children(at)
         at = page.entry(at, part) if isinstance(part, str) else next(iter(children[part : part + 1]), None)
+    return _needed(page, at) if at is not None else ""
+
+
+def _needed(page: Page, row: int) -> str:
+    begin, end = page.begin(row), page.end(row)
+    for found in _ANCHOR.finditer(page.text, begin, end):
+        if f"*{found[1]}" in page.text[end:]:
+            line = page.text.count("\n", 0, found.start()) + 1
+            return f"the anchor &{found[1]} (line {line}) is in it, which other places use too"
     return ""
