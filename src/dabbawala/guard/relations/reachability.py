@@ -90,12 +90,16 @@ def reaches(world: World, workload: Mapping[str, object], address: str, port: in
 
 
 def reaches_internet(world: World, workload: Mapping[str, object]) -> bool:
-    """Whether pods of a workload may send to any address of the internet, on some port."""
+    """Whether pods of a workload may send to any address of the internet, on some port but that of DNS."""
     key = _key(world, workload)
     if key is None:
         return False
-    blocks = [block.network for block, _ in graph(world).reachable_addresses(key)]
-    return any(network.prefixlen <= _INTERNET_PREFIX for network in blocks)
+    open_ = graph(world).reachable_addresses(key)
+    return any(block.network.prefixlen <= _INTERNET_PREFIX and not _only_dns(ports) for block, ports in open_)
+
+
+def _only_dns(ports: Iterable[PortRange]) -> bool:
+    return all(port.first == port.last == _DNS for port in ports)
 
 
 def unresolved(world: World, namespace: str, labels: Mapping[str, str]) -> list[str]:
