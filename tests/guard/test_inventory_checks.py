@@ -37,6 +37,11 @@ def scanned(case: Case) -> Report:
     return report
 
 
+@cache
+def reports(check_id: str) -> list[tuple[Case, Report]]:
+    return [(case, scanned(case)) for case in cases.read(check_id)]
+
+
 @pytest.mark.parametrize("check_id", OWN)
 def test_expressions_compile(check_id: str) -> None:
     assert not [fault for _, fault in engine(check_id).faults]
@@ -44,8 +49,7 @@ def test_expressions_compile(check_id: str) -> None:
 
 @pytest.mark.parametrize("check_id", OWN)
 def test_good_cases_pass_and_bad_cases_name_their_subjects(check_id: str) -> None:
-    for case in cases.read(check_id):
-        report = scanned(case)
+    for case, report in reports(check_id):
         said = {(str(finding.subject), finding.status): finding.message for finding in report.findings}
         if case.text and case.flags is None:
             assert {status for _, status in said} == (set() if case.good else {Status.FAIL}), (str(case), said)
@@ -64,13 +68,13 @@ def test_good_cases_pass_and_bad_cases_name_their_subjects(check_id: str) -> Non
 
 @pytest.mark.parametrize("check_id", OWN)
 def test_the_first_good_case_is_about_something_that_the_check_looks_at(check_id: str) -> None:
-    assert scanned(cases.read(check_id)[0]).passed.get(check_id)
+    assert reports(check_id)[0][1].passed.get(check_id)
 
 
 @pytest.mark.parametrize("check_id", OWN)
 def test_findings_are_placed_on_a_field_of_their_object(check_id: str) -> None:
-    for case in cases.read(check_id):
-        for finding in scanned(case).findings:
+    for case, report in reports(check_id):
+        for finding in report.findings:
             assert finding.place.file == case.file, (str(case), finding.place)
             assert finding.message
             assert "\n" not in finding.message
