@@ -20,6 +20,7 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.guard import composing, json_text, positions
 from dabbawala.guard.composing import VALUES_MAX, Built, Unreadable
 from dabbawala.guard.findings import Place, Problem
+from dabbawala.guard.heap import Heap
 from dabbawala.guard.positions import Layout, Position, Text
 
 FILE_BYTES_MAX = 32 * 1024 * 1024
@@ -40,6 +41,7 @@ PROBLEMS_MAX = 50
 _SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _EMPTY = re.compile(r"(?:\s++|#[^\n]*+|---(?=\s|\Z)|\.\.\.(?=\s|\Z))*+\Z")
+_LINES = "lines["
 _LINE = re.compile(r"lines\[(\d+)\]")
 _TEMPLATE = re.compile(r"\{\{[-\s\w.$\"`(/*]")
 _MARKS = (
@@ -92,13 +94,14 @@ class Document:
     are what a reader forgives and nobody should: keys given twice, fields that no server knows."""
 
     __slots__ = (
-        "_layout", "_object", "_packed", "_row", "_span", "_text", "faults", "file", "index", "is_object", "kind",
-        "origin",
+        "_heap", "_layout", "_object", "_packed", "_row", "_span", "_text",
+        "faults", "file", "index", "is_object", "kind", "origin",
     )  # fmt: skip
 
     def __init__(self, obj: Object, written: _Written, *, index: int) -> None:
         self._object: Object | None = obj
-        self._packed = b""
+        self._heap: Heap | None = None
+        self._packed = (0, 0)  # the object and its layout
         self._layout: Layout | None = written.layout
         self._text, self._row, self._span = written.text, written.row, written.span
         self.file = written.file
@@ -111,23 +114,33 @@ class Document:
     @property
     def object(self) -> Object:
         """The object; of a packed document decoded anew each time."""
-        if self._object is not None:
-            return self._object
-        found: Object = orjson.loads(self._packed)
-        return found
+        return self._object if self._object is not None else self.copy()
 
     def copy(self) -> Object:
         """The object, for whoever changes it."""
-        found: Object = orjson.loads(self._packed if self._object is None else orjson.dumps(self._object))
+        found: Object = orjson.loads(self._bytes())
         return found
 
-    def pack(self) -> None:
-        """Take less memory from now on, for more time when it is asked: a scan holds ten thousand of these."""
+    def _bytes(self) -> bytes:
         if self._object is not None:
-            self._packed = orjson.dumps(self._object)
-            self._object = None
-            if self._span is not None and self._layout is not None and len(self._layout.keys) > ROWS_KEPT_MAX:
-                self._layout = None
+            return orjson.dumps(self._object)
+        assert self._heap is not None
+        return self._heap.get(self._packed[0])
+
+    def pack(self, heap: Heap | None = None) -> None:
+        """Take less memory from now on, for more time when it is asked: a scan holds ten thousand of these."""
+        if self._object is None:
+            return
+        self._heap = Heap() if heap is None else heap
+        packed, layout = self._heap.put(self._bytes()), self._layout
+        self._object = None
+        if self._span is not None:
+            kept = layout is not None and len(layout.keys) <= ROWS_KEPT_MAX
+            self._packed = packed, self._heap.put(layout.packed()) if kept and layout is not None else 0
+            self._layout = None
+            self._text.pack(self._heap)
+        else:
+            self._packed = packed, 0
 
     @property
     def line(self) -> int:
@@ -156,6 +169,9 @@ class Document:
         if self._layout is not None:
             return self._layout
         assert self._span is not None
+        assert self._heap is not None
+        if self._packed[1]:
+            return Layout.unpacked(self._heap.get(self._packed[1]))
         return _read_again(self._text, self._span)
 
     def place(self, path: str) -> Place:
@@ -173,12 +189,14 @@ class Document:
         """`place` for many fields: the object is decoded once, and each step on the way to them taken once."""
         if self.origin is not None:
             return self.place
-        layout = self._rows()
+        layout, text = self._rows(), Text(self._text.content)
         finder = positions.Finder(layout, self.object, self._row)
 
         def place(path: str) -> Place:
+            if path.startswith(_LINES):
+                return self.place(path)
             found = finder.find(path)
-            at = positions.position(self._text, layout, found.row, exact=found.exact)
+            at = positions.position(text, layout, found.row, exact=found.exact)
             return Place(self.file, at.line, at.column, at.end_line, path)
 
         return place

@@ -19,6 +19,7 @@ from dabbawala.apimachinery import meta, selectors
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.selectors import LabelSelector
 from dabbawala.guard.documents import Document
+from dabbawala.guard.heap import Heap
 from dabbawala.guard.resources import Resource, Resources
 
 NAME_LABEL = "kubernetes.io/metadata.name"
@@ -35,9 +36,19 @@ _GROUPS: Mapping[str, str] = {kind.kind: kind.group for kind in reversed(KINDS)}
 class Item:
     """An object of the inventory. `document` is where it was read; None for one from a cluster, or an implied one."""
 
-    __slots__ = ("_body", "_carries", "controller", "document", "implied", "labels", "name", "namespace", "resource")
+    __slots__ = (
+        "_carries", "_heap", "_number", "controller", "document", "implied", "labels", "name", "namespace", "resource",
+    )  # fmt: skip
 
-    def __init__(self, obj: Object, resource: Resource, document: Document | None, *, implied: bool = False) -> None:
+    def __init__(
+        self,
+        obj: Object,
+        resource: Resource,
+        document: Document | None,
+        *,
+        implied: bool = False,
+        heap: Heap | None = None,
+    ) -> None:
         self.resource = resource
         self.document = document
         self.implied = implied
@@ -45,7 +56,8 @@ class Item:
         self.namespace = meta.namespace(obj) if resource.namespaced else ""
         self.labels: Mapping[str, str] = dict(meta.labels(obj))
         self.controller = str((meta.controller_of(obj) or {}).get("uid", ""))
-        self._body = orjson.dumps(obj)
+        self._heap = Heap() if heap is None else heap
+        self._number = self._heap.put(orjson.dumps(obj))
         self._carries: bool | None = None
 
     @property
@@ -58,7 +70,7 @@ class Item:
     @property
     def object(self) -> Object:
         """Decoded anew each time: keep it while you look at it."""
-        found: Object = orjson.loads(self._body)
+        found: Object = orjson.loads(self._heap.get(self._number))
         return found
 
     @property
@@ -110,6 +122,7 @@ class Inventory:
         self, objects: Iterable[tuple[Object, Document | None]] = (), resources: Resources | None = None
     ) -> None:
         self.resources = resources or Resources()
+        self._heap = Heap()
         self._items: list[Item] = []
         self._kinds: dict[tuple[str, str], dict[tuple[str, str], Item]] = {}
         self._uids: dict[str, Item] = {}
@@ -119,9 +132,9 @@ class Inventory:
     def add(self, obj: Object, document: Document | None = None) -> Item:
         """The last one counts of those with the same group, kind, namespace and name. The document is packed."""
         if document is not None:
-            document.pack()
+            document.pack(self._heap)
         resource = self.resources.of(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
-        item = Item(obj, resource, document)
+        item = Item(obj, resource, document, heap=self._heap)
         self._items.append(item)
         self._kinds.setdefault((resource.group, resource.kind), {})[item.namespace, item.name] = item
         if meta.uid(obj):

@@ -7,6 +7,7 @@ node tree, so that positions of 10,000 objects fit into memory; lines are counte
 
 from __future__ import annotations
 
+import marshal
 import re
 from array import array
 from bisect import bisect_left
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from dabbawala.guard.heap import Heap
 
 
 class Merge:
@@ -45,17 +48,32 @@ class Text:
     """The text of a file. Lines are counted from marks that lie a block apart, so that neither a file of newlines nor
     one of ten thousand findings costs much."""
 
-    __slots__ = ("_above", "content")
+    __slots__ = ("_above", "_content", "_heap", "_number")
 
     def __init__(self, content: str) -> None:
-        self.content = content
+        self._content: str | None = content
         self._above: list[int] | None = None
+        self._heap: Heap | None = None
+        self._number = 0
+
+    @property
+    def content(self) -> str:
+        if self._content is not None:
+            return self._content
+        assert self._heap is not None
+        return self._heap.get(self._number).decode("utf-8", "surrogatepass")
+
+    def pack(self, heap: Heap) -> None:
+        """Keep a short text there: a long one takes too long to be decoded each time."""
+        if self._content is not None and len(self._content) <= _BLOCK:
+            self._heap, self._number = heap, heap.put(self._content.encode("utf-8", "surrogatepass"))
+            self._content = None
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column, from 1, of an offset in characters."""
-        block = offset // _BLOCK
-        above = self._lines_above()[block] + self.content.count("\n", block * _BLOCK, offset)
-        return above + 1, offset - self.content.rfind("\n", 0, offset)
+        block, content = offset // _BLOCK, self.content
+        above = self._lines_above()[block] + content.count("\n", block * _BLOCK, offset)
+        return above + 1, offset - content.rfind("\n", 0, offset)
 
     def line(self, number: int) -> str:
         """A line without its end; empty when there is none of that number."""
@@ -72,9 +90,9 @@ class Text:
     def _lines_above(self) -> list[int]:
         """For each block how many lines end before it."""
         if self._above is None:
-            total, self._above = 0, [0]
-            for start in range(0, len(self.content), _BLOCK):
-                total += self.content.count("\n", start, start + _BLOCK)
+            total, content, self._above = 0, self.content, [0]
+            for start in range(0, len(content), _BLOCK):
+                total += content.count("\n", start, start + _BLOCK)
                 self._above.append(total)
         return self._above
 
@@ -92,6 +110,22 @@ class Layout:
         self.starts: array[int] = array("I")
         self.ends: array[int] = array("I")
         self.sizes: array[int] = array("I")
+
+    def packed(self) -> bytes:
+        keys = [... if key is MERGE else key for key in self.keys]
+        return marshal.dumps((self.offset, keys, *(column.tobytes() for column in self._columns())))
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Layout:
+        made = cls()
+        made.offset, keys, *columns = marshal.loads(data)
+        made.keys = [MERGE if key is ... else key for key in keys]
+        for column, values in zip(made._columns(), columns, strict=True):
+            column.frombytes(values)
+        return made
+
+    def _columns(self) -> tuple[array[int], ...]:
+        return self.begins, self.starts, self.ends, self.sizes
 
     def add(self, key: Key, begin: int, span: tuple[int, int]) -> int:
         """A row for a value whose key begins at `begin`; its number."""

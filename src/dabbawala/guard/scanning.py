@@ -20,6 +20,7 @@ from dabbawala.guard.documents import Document, Reading
 from dabbawala.guard.engine import Engine, Judgement, PlaceOf
 from dabbawala.guard.exceptions import PolicyException
 from dabbawala.guard.findings import Finding, Place, Problem, Report
+from dabbawala.guard.heap import Heap
 from dabbawala.guard.inventory import Inventory, Item
 from dabbawala.guard.world import World
 
@@ -129,17 +130,13 @@ def read(paths: Iterable[str], report: Report) -> Inventory:
     return inventory_of(list(_documents(paths, report)), report)
 
 
-def read(paths: Iterable[str], report: Report) -> Inventory:
-    """The objects of these paths as they would be stored. Problems go into the report."""
-    return inventory_of(list(_documents(paths, report)), report)
-
-
 def _documents(paths: Iterable[str], report: Report) -> Iterator[Document]:
+    heap = Heap()
     for source in sources.find(paths):
         reading = source.read()
         report.files += 1
         for document in documents_of(reading, report):
-            document.pack()
+            document.pack(heap)
             yield document
 
 
