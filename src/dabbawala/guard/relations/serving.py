@@ -13,6 +13,11 @@ from dabbawala.guard.world import TYPE, World
 from dabbawala.policy.network_pods import serving_containers
 
 _SHOWN = 5
+_OPERATED = {
+    "cnpg.io/cluster": "Cluster.postgresql.cnpg.io", "cnpg.io/poolerName": "Pooler.postgresql.cnpg.io",
+    "strimzi.io/cluster": "Kafka.kafka.strimzi.io",
+}  # fmt: skip
+"""Labels by which pods tell the object that an operator made them for."""
 
 
 def likely_here(world: World, namespace: str, selector: Mapping[str, Any]) -> bool:
@@ -25,8 +30,10 @@ def likely_here(world: World, namespace: str, selector: Mapping[str, Any]) -> bo
 
 
 def selects_some(world: World, namespace: str, selector: Mapping[str, Any]) -> bool:
-    """Whether a LabelSelector selects some pod of the namespace."""
-    return bool(world.selected(namespace, inventory.as_selector(selector)))
+    """Whether a LabelSelector selects some pod of the namespace, or those that an operator will make."""
+    wanted = inventory.as_selector(selector)
+    made = ((_OPERATED[key], name) for key, name in wanted.exact().items() if key in _OPERATED)
+    return bool(world.selected(namespace, wanted)) or any(world.find(kind, namespace, name) for kind, name in made)
 
 
 def deaf_ports(world: World, service: Mapping[str, Any]) -> list[str]:
