@@ -77,11 +77,21 @@ class Engine:
                 yield check, f"{fault.path}: {fault.message}"
 
     def judge(
-        self, request: Request, namespace: Object | None, place: PlaceOf, world: World | None = None
+        self,
+        request: Request,
+        namespace: Object | None,
+        place: PlaceOf,
+        world: World | None = None,
+        *,
+        native: bool | None = None,
     ) -> Judgement:
-        """What the checks say of one request. Checks of our own kind need a `world`; native ones never look at it."""
+        """What the checks say of one request. Checks of our own kind need a `world`; native ones never look at it.
+        `native` asks only these, or only the others."""
         around = Surroundings(namespace=namespace, extra={"inventory": world})
-        return self._judge(self._asked(request), request, around, place)
+        asked: Iterable[Asked] = self._asked(request)
+        if native is not None:
+            asked = [pair for pair in asked if pair[0].native is native]
+        return self._judge(asked, request, around, place)
 
     def judge_implied(self, request: Request, place: PlaceOf, world: World) -> Judgement:
         """What checks of more than one object say of an object that only others imply. Nobody wrote it, so that native

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
+from sys import maxsize
+from typing import NamedTuple
 
 from dabbawala.api import guard_v1alpha1
 from dabbawala.apimachinery.meta import Object
@@ -27,6 +28,21 @@ from dabbawala.guard.world import World
 Split = Callable[[World, Engine, Sequence[Check]], Iterable[Judgement]]
 """Judges all objects of a world."""
 
+
+class Share(NamedTuple):
+    """What of a world is judged here: by the checks of our own all of it or nothing, by native ones the objects from
+    `start` to `end`, counted as they were read."""
+
+    own: bool = True
+    start: int = 0
+    end: int = maxsize
+
+    def natively(self, number: int) -> bool:
+        """Whether native checks are asked of an object."""
+        return self.start <= number < self.end
+
+
+EVERYTHING = Share()
 DEFINITION = "CustomResourceDefinition"
 FAULTS = frozenset(("duplicate-key",))
 """Codes of problems with which a document can be read all the same."""
@@ -75,23 +91,23 @@ def collect(report: Report, found: Iterable[Judgement]) -> None:
     report.findings.sort(key=Finding.sort_key)
 
 
-def judgements(
-    world: World, engine: Engine, part: tuple[int, int] = (0, 1)
-) -> Iterator[tuple[Document | None, Judgement]]:
-    """What the checks say of each object that is judged, and where it is written, if it is. `part` is which of how
-    many parts, each of every so many-th object."""
-    for item in islice(world.inventory, part[0], None, part[1]):
-        if world.inventory.owner(item) is None:
-            yield item.document, _judge(item, world, engine)
-    for item in islice(_implied(world), part[0], None, part[1]):
+def judgements(world: World, engine: Engine, share: Share = EVERYTHING) -> Iterator[tuple[Document | None, Judgement]]:
+    """What the checks say of each object that is judged, and where it is written, if it is."""
+    for number, item in enumerate(world.inventory):
+        natively = share.natively(number)
+        if (natively or share.own) and world.inventory.owner(item) is None:
+            native = natively if natively is not share.own else None
+            yield item.document, judge_item(item, world, engine, native=native)
+    for item in _implied(world) if share.own else ():
         request = requests.creating(item.object, item.resource)
         yield None, engine.judge_implied(request, _place_in(world, item), world)
 
 
-def _judge(item: Item, world: World, engine: Engine) -> Judgement:
+def judge_item(item: Item, world: World, engine: Engine, *, native: bool | None = None) -> Judgement:
+    """What the checks say of one object: all, only the native ones, or only the others."""
     request = requests.creating(item.object, item.resource)
     place = _Lazily(item.document) if item.document is not None else _nowhere
-    return engine.judge(request, world.namespace(request.namespace), place, world)
+    return engine.judge(request, world.namespace(request.namespace), place, world, native=native)
 
 
 class _Lazily:
