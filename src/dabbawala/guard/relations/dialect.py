@@ -11,6 +11,7 @@ from dabbawala.cel.environment import Function
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.guard import world
 from dabbawala.guard.relations import (
+    analyses,
     audit_policy,
     backups,
     certificates,
@@ -39,6 +40,7 @@ from dabbawala.policy.expressions import Dialect
 SUBJECTS = (
     world, selecting, presence, references, zones, serving, routes, reachability, exposed, mesh, identities,
     certificates, storage, regions, nodes, backups, control_plane, audit_policy, settings, contents, writing, texts,
+    analyses,
 )  # fmt: skip
 """In the order in which docs/guard-checks.md tells of them."""
 
