@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -58,7 +57,3 @@ def changed(obj: Object, **fields: Any) -> Object:
 def rehashed(obj: Object) -> Object:
     """With a hash that fits, as somebody would write it who knows how."""
     return changed(obj, hash=evidence.link_hash(NAMESPACE, obj["spec"]))
-
-
-def merged(left: Mapping[str, Any], right: Mapping[str, Any]) -> Object:
-    return {**left, **right}

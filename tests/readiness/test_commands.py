@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 from dabbawala.cli.readiness import readiness
 from dabbawala.readiness import records
 from dabbawala.readiness.assessment import assess
+from dabbawala.readiness.roadmap import PHASES
 from dabbawala.readiness.signing import Signer
 from tests.readiness.given import LAB, NOW, attested, signed, spec
-from tests.readiness.world import World, ready
+from tests.readiness.world import ALL, World, ready
 
 OFFICE = Signer.make("office")
 AT = NOW.isoformat()
@@ -62,6 +63,7 @@ def test_the_terminal_shows_categories_blockers_changes_and_next_steps(folder: P
     for words in ("CATEGORY", "Blockers", "What raises the score most", "Next steps", "Do not release", "guide has"):
         assert words in shown
     assert "dabba readiness import FILE -n shop\n" in shown
+    assert all(item in shown for item in ALL)
     assert re.search(r"◐ +Backup and recovery +5/6 +83\.3 %", shown)
     assert re.search(r"● +Security +6/6 +100\.0 %", shown)
 
@@ -129,9 +131,6 @@ def test_the_roadmap_says_what_is_open(folder: Path) -> None:
 
 
 def test_every_item_is_on_the_roadmap_once() -> None:
-    from dabbawala.readiness.roadmap import PHASES
-    from tests.readiness.world import ALL
-
     assert sorted(item for phase in PHASES for item in phase.items) == sorted(ALL)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dabbawala.api import apps_v1, core_v1, readiness_v1alpha1
+from dabbawala.api import apps_v1, core_v1, kinds, rbac_v1, readiness_v1alpha1
 from dabbawala.apimachinery import clock, meta
 from dabbawala.apimachinery.clock import VirtualClock
 from dabbawala.apimachinery.meta import Object
@@ -95,8 +96,6 @@ async def test_what_one_may_not_see_is_unknown_and_said(server: APIServer) -> No
 
 async def look_as(server: APIServer) -> assessment.Assessment:
     """Somebody who may see Deployments, and nothing else."""
-    from dabbawala.api import rbac_v1
-
     role = {"metadata": {"name": "few"}, "rules": [{"apiGroups": ["apps"], "resources": ["*"], "verbs": ["list"]}]}
     await server.client().create(rbac_v1.ROLE, role, "shop")
     who = [{"kind": "User", "name": "ann", "apiGroup": "rbac.authorization.k8s.io"}]
@@ -136,8 +135,6 @@ async def test_a_record_cannot_be_changed_and_its_deletion_shows(client: Client)
 
 
 async def test_two_who_append_at_once_both_find_a_place(client: Client) -> None:
-    import asyncio
-
     await asyncio.gather(*(appending.append(client, "shop", imported("stress_testing_passed")) for _ in range(5)))
     chain = await reading.chain_of(client, "web", "shop")
     assert (len(chain.records), chain.problems) == (5, ())
@@ -200,8 +197,6 @@ def test_times_of_a_file_stay_the_text_that_was_signed(tmp_path: Path) -> None:
     "item", ["auto_scaling_configured", "network_policies_applied", "rbac_configured", "grafana_dashboards_created"]
 )
 async def test_the_server_takes_what_is_proposed(client: Client, item: str) -> None:
-    from dabbawala.api import kinds
-
     for obj in proposals.propose(await reading.look(client, "web", "shop", now=NOW), item):
         kind = kinds.of(obj["apiVersion"], obj["kind"])
         assert kind is not None

@@ -13,6 +13,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from dabbawala.apimachinery.meta import Object
@@ -22,7 +23,7 @@ from dabbawala.readiness.catalogue import ITEMS
 from dabbawala.readiness.items.security import AUDIT_EVENTS
 from dabbawala.readiness.judgement import Judgement
 from dabbawala.readiness.observed import Measurement, Observed
-from tests.readiness.given import DIGEST, DOCUMENT, NAMESPACE, NOW, SERVICE, TRUST, ago, attested, chained, signed, spec
+from tests.readiness.given import DIGEST, NAMESPACE, NOW, SERVICE, TRUST, ago, attested, chained, signed, spec
 
 HOST = "web.shop.example.com"
 LABELS = {"app": SERVICE}
@@ -254,13 +255,7 @@ def certificate(host: str = HOST, days: int = 90, *, ago_days: int = 1, broken: 
     authority = _certificate("CA", authority_key.public_key(), "CA", authority_key, (start, NOW + timedelta(days=900)))
     signer = ec.generate_private_key(ec.SECP256R1()) if broken else authority_key
     leaf = _certificate(host, leaf_key.public_key(), "CA", signer, (start, end))
-    return base64.b64encode(b"".join(item.public_bytes(_pem()) for item in (leaf, authority))).decode()
-
-
-def _pem() -> Any:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return Encoding.PEM
+    return base64.b64encode(b"".join(item.public_bytes(Encoding.PEM) for item in (leaf, authority))).decode()
 
 
 def _certificate(name: str, public: Any, issuer: str, key: Any, valid: tuple[datetime, datetime]) -> x509.Certificate:
@@ -275,4 +270,3 @@ def _certificate(name: str, public: Any, issuer: str, key: Any, valid: tuple[dat
 
 
 ALL = tuple(item.id for item in ITEMS)
-__all__ = ["ALL", "DOCUMENT", "World", "ready", "said"]

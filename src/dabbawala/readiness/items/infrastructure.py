@@ -133,7 +133,7 @@ def load_balancer_health_checks(observed: Observed, item: Item) -> Judgement:
         )
     if not ready:
         return failed("no endpoint of its Services is ready", *proofs)
-    return passed(f"every container is probed, and {ready} endpoints are ready", *proofs)
+    return passed(f"every container is probed; ready endpoints: {ready}", *proofs)
 
 
 def _slices(observed: Observed, service: Object) -> Iterable[Object]:
@@ -251,7 +251,7 @@ def network_policies_applied(observed: Observed, item: Item) -> Judgement:
         return failed(
             f"no NetworkPolicy selects its pods for {words}: everything is allowed", *map(observed.proof, own)
         )
-    return passed(f"{len(own)} policies select its pods, for ingress and egress", *map(observed.proof, own))
+    return passed(f"policies that select its pods, for ingress and egress: {len(own)}", *map(observed.proof, own))
 
 
 def _directions(spec: Object) -> list[str]:

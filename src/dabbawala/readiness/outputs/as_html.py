@@ -19,7 +19,7 @@ h1{font-size:1.7rem;margin-bottom:.2rem}h2{margin-top:2.4rem;border-top:1px soli
 h3{font-size:1rem;margin:1.8rem 0 .3rem;display:flex;gap:.6rem;align-items:baseline}p.lead{color:#6b7280;margin-top:0}
 table{border-collapse:collapse;width:100%;margin:.4rem 0;font-size:14px}td code{display:inline-block}
 th,td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid #e5e7eb;vertical-align:top}
-td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.n{width:3rem;text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 code{font-size:12.5px;color:#4b5563;word-break:break-word}td.r{width:5.5rem;font-weight:600;white-space:nowrap}
 .verdict{display:flex;gap:1.4rem;align-items:center;border:1px solid #e5e7eb;border-left:.5rem solid var(--c);
 border-radius:.5rem;padding:1rem 1.3rem;margin:1.2rem 0}.verdict b{font-size:1.7rem;color:var(--c);line-height:1.1}

@@ -69,6 +69,9 @@ def _categories(found: Assessment) -> Table:
 
 def _items(found: Assessment) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, min_width=max(len(item.id) for item in ITEMS))
+    grid.add_column(overflow="fold")
     for category in CATEGORIES:
         for item in category.items:
             said = found.results[item.id]
