@@ -20,8 +20,8 @@ class _Use(NamedTuple):
 
 
 def analyses(world: World, rollout: Mapping[str, Any]) -> list[Object]:
-    """Those whose template is here: `template`, `field`, `missing` (arguments that nobody gives) and `endless` (names of
-    metrics that a step would wait for in vain)."""
+    """Those whose template is here: `template`, `field`, `missing` (arguments that nobody gives) and `endless` (metrics
+    that a step would wait for in vain)."""
     obj: Object = dict(rollout)
     return list(_analyses(world, obj))
 
