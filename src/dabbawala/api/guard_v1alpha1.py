@@ -1,7 +1,7 @@
 """Kinds of the group guard.dabbawala.dev, v1alpha1: our own, because the field has none that mean the same in a
 scan, over a running cluster and at admission.
 
-Source: docs/guard.md, "Exceptions".
+Source: docs/guard-enforce.md, "Exceptions".
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ def exceptions_of(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Po
         for document in reading.documents:
             wrong = list(_wrong(document.object))
             problems += [
-                Problem(document.place(field), "bad-exception", f"{field}: {message}", "See docs/guard.md, Exceptions.")
+                Problem(document.place(field), "bad-exception", f"{field}: {message}", "See docs/guard-enforce.md, Exceptions.")
                 for field, message in wrong
             ]
             if not wrong:
