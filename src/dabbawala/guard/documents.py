@@ -94,8 +94,8 @@ class Document:
     are what a reader forgives and nobody should: keys given twice, fields that no server knows."""
 
     __slots__ = (
-        "_heap", "_layout", "_object", "_packed", "_row", "_span", "_text",
-        "faults", "file", "index", "is_object", "kind", "origin",
+        "_heap", "_layout", "_object", "_packed", "_span", "_text",
+        "faults", "file", "index", "is_object", "kind", "origin", "row",
     )  # fmt: skip
 
     def __init__(self, obj: Object, written: _Written, *, index: int) -> None:
@@ -103,7 +103,7 @@ class Document:
         self._heap: Heap | None = None
         self._packed = (0, 0)  # the object and its layout
         self._layout: Layout | None = written.layout
-        self._text, self._row, self._span = written.text, written.row, written.span
+        self._text, self.row, self._span = written.text, written.row, written.span
         self.file = written.file
         self.index = index
         self.is_object = _has_kind(obj)
@@ -146,26 +146,23 @@ class Document:
     def line(self) -> int:
         return self.position("").line
 
-    @property
-    def written(self) -> tuple[Layout, int]:
-        """Where everything in the object is written: a layout, and the object's row in it."""
-        return self._rows(), self._row
-
     def position(self, path: str) -> Position:
         """Where a field is written: `spec.containers[web].image`, `spec.rules[0].host`,
         `metadata.labels['app.kubernetes.io/name']`. A list's element is named by its index or by its `name`. Of a field
         that is absent, the nearest thing around it that is there, and `exact` is False."""
         found = self._find(path)
-        return positions.position(self._text, self._rows(), found.row, exact=found.exact)
+        return positions.position(self._text, self.layout, found.row, exact=found.exact)
 
     def value(self, path: str) -> Any:
         """What is written there; of a field that is absent, the value of what `position` names instead."""
         return self._find(path).value
 
     def _find(self, path: str) -> positions.Found:
-        return positions.find(self._rows(), self.object, positions.parts(path), self._row)
+        return positions.find(self.layout, self.object, positions.parts(path), self.row)
 
-    def _rows(self) -> Layout:
+    @property
+    def layout(self) -> Layout:
+        """Where everything of the document is written; the object begins at its `row`."""
         if self._layout is not None:
             return self._layout
         assert self._span is not None
@@ -189,8 +186,8 @@ class Document:
         """`place` for many fields: the object is decoded once, and each step on the way to them taken once."""
         if self.origin is not None:
             return self.place
-        layout, text = self._rows(), Text(self._text.content)
-        finder = positions.Finder(layout, self.object, self._row)
+        layout, text = self.layout, Text(self._text.content)
+        finder = positions.Finder(layout, self.object, self.row)
 
         def place(path: str) -> Place:
             if path.startswith(_LINES):

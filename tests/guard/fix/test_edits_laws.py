@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,6 +44,7 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 OBJECTS = st.fixed_dictionaries({"apiVersion": st.just("v1"), "kind": st.just("K"), "spec": VALUES, "z": VALUES})
+BARE = re.compile(r"\s*-?\s*(#.*)?$")
 FEW, MANY = 150, 5_000
 
 
@@ -124,9 +126,8 @@ def check_the_rest(text: str, document: Document, change: Change, after: str) ->
     if not target.exact:
         assert not lost
     first = target.line - _comments_above(old, target.line)
-    if isinstance(change.path[-1], int) and old[first - 2 : first - 1] and old[first - 2].lstrip().startswith("-"):
-        first -= 1  # its dash, on a line of its own
-        first -= _comments_above(old, first)
+    while isinstance(change.path[-1], int) and first > 1 and BARE.match(old[first - 2]):
+        first -= 1  # its dash may stand on a line of its own
     last = target.end_line + _comments_below(old, target.end_line)
     siblings = document.value(shown(change.path[:-1]))
     if not isinstance(siblings, list) or not any(same(one, siblings[at - 1]) for at, one in enumerate(siblings) if at):

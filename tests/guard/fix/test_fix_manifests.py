@@ -25,6 +25,7 @@ NATIVE = {name: check for name, check in checks.shipped().items() if check.nativ
 REPAIRED = {name: check for name, check in NATIVE.items() if check.fix.steps}
 PLAIN = 110
 FAILING_MIN = 200
+REPAIRED_MIN = 75
 
 NOT_ALWAYS = {
     "IMG-05": "images of other retired registries have no known new place",
@@ -102,7 +103,7 @@ def after(source: Source) -> bytes:
 
 def test_most_native_checks_can_be_repaired_and_each_other_one_says_why_not() -> None:
     assert not [name for name, check in NATIVE.items() if not check.fix.steps and not check.fix.by_hand]
-    assert len(REPAIRED) > len(NATIVE) / 2
+    assert len(REPAIRED) >= REPAIRED_MIN
 
 
 def test_at_least_two_hundred_manifests_fail_before() -> None:

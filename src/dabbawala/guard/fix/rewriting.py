@@ -110,11 +110,11 @@ class _Writer:
         found: list[Splice] = []
         for index, obj in wanted.items():
             document = self.reading.documents[index]
-            found += edits.edits(self._page(document), document.written[1], document.object, obj, way=way)
+            found += edits.edits(self._page(document), document.row, document.object, obj, way=way)
         return found
 
     def _page(self, document: Document) -> Page:
-        layout, _ = document.written
+        layout = document.layout
         if layout.offset not in self._habits:
             own = self.text[layout.offset : layout.offset + layout.ends[0] + 2]
             self._habits[layout.offset] = notation.habits(own, is_json=json_text.looks_so(own))
@@ -148,8 +148,7 @@ class _Writer:
         if self._left <= 0:
             return f"the file took more than {ATTEMPTS_MAX} attempts; fix it again"
         document = self.reading.documents[wish.document]
-        layout, row = document.written
-        return _shared(Page(self.text, layout, Habits()), row, wish.change) or _UNWRITABLE
+        return _shared(Page(self.text, document.layout, Habits()), document.row, wish.change) or _UNWRITABLE
 
 
 def _shared(page: Page, row: int, change: Change) -> str:
