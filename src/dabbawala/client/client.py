@@ -110,24 +110,10 @@ class Client:
         """All pages. The items carry apiVersion and kind, which servers leave out of lists."""
         items: list[Object] = []
         version = ""
-        async for page in self.pages(kind, namespace, label_selector=label_selector, field_selector=field_selector):
+        async for page in pages(self, kind, namespace, label_selector=label_selector, field_selector=field_selector):
             version = version or page.resource_version
             items.extend(page.items)
         return ObjectList(items, version)
-
-    async def pages(
-        self, kind: Kind, namespace: str | None = None, *, label_selector: str = "", field_selector: str = ""
-    ) -> AsyncIterator[ObjectList]:
-        """As `list`, page by page. Raises Expired where the server has forgotten the list before its last page."""
-        token = ""
-        while True:
-            query = _present(limit=str(PAGE_SIZE), labelSelector=label_selector, fieldSelector=field_selector)
-            page = await self._call("GET", kind.path(namespace or ""), [*query, *_present(**{"continue": token})])
-            token = str((page.get("metadata") or {}).get("continue") or "")
-            items = [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page.get("items") or ()]
-            yield ObjectList(items, meta.resource_version(page), token)
-            if not token:
-                return
 
     async def watch(
         self,
@@ -223,6 +209,21 @@ class Client:
 
     def _owned(self) -> Query:
         return _present(fieldManager=self._manager)
+
+
+async def pages(
+    client: Client, kind: Kind, namespace: str | None = None, *, label_selector: str = "", field_selector: str = ""
+) -> AsyncIterator[ObjectList]:
+    """As `Client.list`, page by page. Raises Expired where the server has forgotten the list before its last page."""
+    token = ""
+    while True:
+        query = _present(limit=str(PAGE_SIZE), labelSelector=label_selector, fieldSelector=field_selector)
+        page = await client._call("GET", kind.path(namespace or ""), [*query, *_present(**{"continue": token})])
+        token = str((page.get("metadata") or {}).get("continue") or "")
+        items = [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page.get("items") or ()]
+        yield ObjectList(items, meta.resource_version(page), token)
+        if not token:
+            return
 
 
 def _present(**parameters: str) -> Query:

@@ -18,6 +18,7 @@ from dabbawala.api.apiextensions_v1 import CUSTOM_RESOURCE_DEFINITION
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
+from dabbawala.client import client
 from dabbawala.client.client import Client
 from dabbawala.guard.findings import Place, Problem
 from dabbawala.guard.inventory import Inventory, Item
@@ -92,7 +93,7 @@ class Reader:
         known: set[meta.ObjectKey] = set()
         for start in range(STARTS_MAX):
             try:
-                async for page in self.client.pages(kind, namespace):
+                async for page in client.pages(self.client, kind, namespace):
                     self._keep(kind, page.items, found, known)
                 return
             except status.Expired:

@@ -1,0 +1,79 @@
+"""What the commands about clusters say before they ask one, and what a scan of files does not load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from dabbawala.cli.main import dabba
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+spec: {containers: [{name: web, image: registry.example.com/web:1}]}
+"""
+PROBE = """\
+import sys
+from click.testing import CliRunner
+from dabbawala.cli.main import dabba
+done = CliRunner().invoke(dabba, ["guard", "scan", sys.argv[1], "--check", "WL-01"])
+assert done.exit_code == 0, done.output
+print(",".join(name for name in ("aiohttp", "asyncio", "dabbawala.client.http") if name in sys.modules))
+"""
+
+
+def test_a_scan_of_files_loads_nothing_that_speaks_to_a_cluster(tmp_path: Path) -> None:
+    (tmp_path / "pod.yaml").write_text(POD)
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, str(tmp_path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["scan"], "name files to scan, or --live"),
+        (["scan", "x.yaml", "--live"], "scan files or, with --live, the cluster"),
+        (["scan", "x.yaml", "--publish"], "add --live"),
+        (["scan", "--live", "-n", "shop", "-A"], "-n names one namespace, -A means all"),
+        (["enforce", "--check", "WL-999"], "there is no check 'WL-999'"),
+        (["enforce", "--check", "SEC-03"], "cannot be enforced"),
+        (["enforce", "--namespace-selector", "a in"], "--namespace-selector"),
+        (["enforce", "--namespace-selector", "a>1"], "cannot be selected by comparing numbers"),
+        (["parity", "compare", "absent", "x.yaml", "-c", "SEC-03"], "No such file"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_anything_is_done(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(dabba, ["guard", *arguments])
+    assert done.exit_code != 0
+    assert said in done.output + str(done.exception)
+
+
+def test_static_manifests_are_files_with_their_parameters_inside(tmp_path: Path) -> None:
+    data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "p"}, "data": {"registries": "r.example.com"}}
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump(data))
+    asked = ["guard", "enforce", "-c", "IMG-03", "--stage", "deny", "--parameters", str(tmp_path / "p.yaml")]
+    done = CliRunner().invoke(dabba, [*asked, "--static", str(tmp_path / "out")])
+    assert done.output == f"1 files in {tmp_path / 'out'}, one check each, in stage deny\n"
+    policy, binding = yaml.safe_load_all((tmp_path / "out" / "img-03.yaml").read_text())
+    assert '{"registries":"r.example.com"}' in str(policy)
+    assert binding["spec"]["validationActions"] == ["Deny", "Audit"]
+
+
+def test_parameters_that_are_none_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(POD)
+    done = CliRunner().invoke(dabba, ["guard", "enforce", "--parameters", str(tmp_path / "p.yaml"), "--static", "x"])
+    assert "must hold one ConfigMap with data" in done.output
+
+
+def test_an_exception_that_cannot_be_used_stops_the_installation(tmp_path: Path) -> None:
+    (tmp_path / "e.yaml").write_text(POD)
+    done = CliRunner().invoke(dabba, ["guard", "enforce", "-e", str(tmp_path / "e.yaml"), "--static", "x"])
+    assert "is no guard.dabbawala.dev/v1alpha1 PolicyException" in done.output
