@@ -62,6 +62,7 @@ class Engine:
         now: datetime,
         store: Store | None = None,
     ) -> None:
+        self.checks = tuple(checks)
         self._checks = [(check, Matcher(check.spec.get("matchConstraints"))) for check in checks]
         self._exceptions = tuple(given)
         self._now = now
@@ -97,8 +98,17 @@ class Engine:
         """What checks of more than one object say of an object that only others imply. Nobody wrote it, so that native
         ones have nothing to look at."""
         around = Surroundings(namespace=request.object, extra={"inventory": world})
-        own = [pair for pair in self._asked(request) if not pair[0].native]
-        return self._judge(own, request, around, place)
+        return self._judge(self.relational(request), request, around, place)
+
+    def relational(self, request: Request) -> list[Asked]:
+        """The checks of our own that are asked about a request."""
+        return [pair for pair in self._asked(request) if not pair[0].native]
+
+    def judge_by(
+        self, asked: Asked, request: Request, namespace: Object | None, place: PlaceOf, world: World
+    ) -> Judgement:
+        """What one check says."""
+        return self._judge([asked], request, Surroundings(namespace=namespace, extra={"inventory": world}), place)
 
     def _judge(self, asked: Iterable[Asked], request: Request, around: Surroundings, place: PlaceOf) -> Judgement:
         passed: list[str] = []

@@ -38,6 +38,7 @@ class Item:
 
     __slots__ = (
         "_carries", "_heap", "_number", "controller", "document", "implied", "labels", "name", "namespace", "resource",
+        "uid",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +56,7 @@ class Item:
         self.name = meta.name(obj)
         self.namespace = meta.namespace(obj) if resource.namespaced else ""
         self.labels: Mapping[str, str] = dict(meta.labels(obj))
+        self.uid = meta.uid(obj)
         self.controller = str((meta.controller_of(obj) or {}).get("uid", ""))
         self._heap = Heap() if heap is None else heap
         self._number = self._heap.put(orjson.dumps(obj))
@@ -129,19 +131,30 @@ class Inventory:
         for obj, document in objects:
             self.add(obj, document)
 
+    @classmethod
+    def of_items(cls, items: Iterable[Item], resources: Resources) -> Inventory:
+        """Of what others have made."""
+        made = cls(resources=resources)
+        for item in items:
+            made._put(item)
+        return made
+
     def add(self, obj: Object, document: Document | None = None) -> Item:
         """The last one counts of those with the same group, kind, namespace and name. The document is packed."""
         if document is not None:
             document.pack(self._heap)
         resource = self.resources.of(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
         item = Item(obj, resource, document, heap=self._heap)
+        self._put(item)
+        return item
+
+    def _put(self, item: Item) -> None:
         self._items.append(item)
-        self._kinds.setdefault((resource.group, resource.kind), {})[item.namespace, item.name] = item
-        if meta.uid(obj):
-            self._uids[meta.uid(obj)] = item
+        self._kinds.setdefault((item.group, item.kind), {})[item.namespace, item.name] = item
+        if item.uid:
+            self._uids[item.uid] = item
         self.__dict__.pop("namespaces", None)
         self.__dict__.pop("pods", None)
-        return item
 
     def __iter__(self) -> Iterator[Item]:
         """In the order in which they were read; implied namespaces are not among them."""

@@ -24,6 +24,7 @@ from dabbawala.guard.findings import Finding, Place, Problem, Report
 from dabbawala.guard.heap import Heap
 from dabbawala.guard.inventory import Inventory, Item
 from dabbawala.guard.world import World
+from dabbawala.policy.matching import Request
 
 Split = Callable[[World, Engine, Sequence[Check]], Iterable[Judgement]]
 """Judges all objects of a world."""
@@ -98,16 +99,26 @@ def judgements(world: World, engine: Engine, share: Share = EVERYTHING) -> Itera
         if (natively or share.own) and world.inventory.owner(item) is None:
             native = natively if natively is not share.own else None
             yield item.document, judge_item(item, world, engine, native=native)
-    for item in _implied(world) if share.own else ():
-        request = requests.creating(item.object, item.resource)
-        yield None, engine.judge_implied(request, _place_in(world, item), world)
+    for item in implied(world) if share.own else ():
+        yield None, judge_implied(item, world, engine)
 
 
 def judge_item(item: Item, world: World, engine: Engine, *, native: bool | None = None) -> Judgement:
     """What the checks say of one object: all, only the native ones, or only the others."""
-    request = requests.creating(item.object, item.resource)
-    place = _Lazily(item.document) if item.document is not None else _nowhere
+    request, place = asked_about(item)
     return engine.judge(request, world.namespace(request.namespace), place, world, native=native)
+
+
+def asked_about(item: Item) -> tuple[Request, PlaceOf]:
+    """What the checks are asked about an object, and where its fields are written."""
+    place = _Lazily(item.document) if item.document is not None else _nowhere
+    return requests.creating(item.object, item.resource), place
+
+
+def judge_implied(item: Item, world: World, engine: Engine) -> Judgement:
+    """What the checks say of a namespace that is only implied."""
+    request = requests.creating(item.object, item.resource)
+    return engine.judge_implied(request, _place_in(world, item), world)
 
 
 class _Lazily:
@@ -125,7 +136,7 @@ class _Lazily:
         return self._place(field)
 
 
-def _implied(world: World) -> Iterator[Item]:
+def implied(world: World) -> Iterator[Item]:
     """The namespaces that no object declares, but that have something to run: what is wrong with a namespace is wrong
     with these too."""
     return (item for name, item in world.inventory.namespaces.items() if item.implied and world.pods_in(name))
@@ -178,14 +189,22 @@ def inventory_of(documents: Sequence[Document], report: Report) -> Inventory:
     is among the faults of its document, for checks to tell; the rest are problems of the report."""
     preparation = Preparation(document.object for document in documents if document.kind == DEFINITION)
     found = Inventory(resources=preparation.resources)
-    for document in documents:
-        prepared = preparation.prepare(document)
-        if prepared.object is None:
-            report.problems += prepared.problems
-        else:
-            document.faults += prepared.problems
-            found.add(prepared.object, document)
+    for obj, document in prepared(documents, preparation, report):
+        found.add(obj, document)
     return found
+
+
+def prepared(
+    documents: Iterable[Document], preparation: Preparation, report: Report
+) -> Iterator[tuple[Object, Document]]:
+    """Documents with their objects as they would be stored."""
+    for document in documents:
+        made = preparation.prepare(document)
+        if made.object is None:
+            report.problems += made.problems
+        else:
+            document.faults += made.problems
+            yield made.object, document
 
 
 def exceptions_of(paths: Iterable[Path], problems: list[Problem]) -> Iterator[PolicyException]:
@@ -196,7 +215,12 @@ def exceptions_of(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Po
         for document in reading.documents:
             wrong = list(_wrong(document.object))
             problems += [
-                Problem(document.place(field), "bad-exception", f"{field}: {message}", "See docs/guard-enforce.md, Exceptions.")
+                Problem(
+                    document.place(field),
+                    "bad-exception",
+                    f"{field}: {message}",
+                    "See docs/guard-enforce.md, Exceptions.",
+                )
                 for field, message in wrong
             ]
             if not wrong:

@@ -13,6 +13,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -55,7 +56,7 @@ class Source:
         return self.render() if self.render is not None else embedding.read(self.file, self.data)
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """Something to read. `failed` stands for what cannot even be looked at."""
 
     path: Path
@@ -72,14 +73,49 @@ def find(paths: Iterable[str | Path], *, values: Values = PLAIN, stdin: BinaryIO
         if str(path) == STDIN:
             yield Source(STDIN_NAME, (stdin or sys.stdin.buffer).read(FILE_BYTES_MAX + 1))
             continue
-        entries = list(_named(Path(path), seen))
-        inner = _built_on(entries)
-        for entry in entries:
-            if entry.kind != KUSTOMIZATION or len(entries) == 1 or not _is_part(entry.path, inner):
-                yield _source(entry, values)
+        for entry in _listed(Path(path), seen):
+            yield opened(entry, values)
 
 
-def _built_on(entries: list[_Entry]) -> set[Path]:
+def listed(paths: Iterable[str | Path]) -> Iterator[Entry]:
+    """What there is to read, without reading it."""
+    seen: set[tuple[int, int]] = set()
+    for path in paths:
+        yield from _listed(Path(path), seen)
+
+
+def _listed(path: Path, seen: set[tuple[int, int]]) -> Iterator[Entry]:
+    entries = list(_named(path, seen))
+    inner = _built_on(entries)
+    for entry in entries:
+        if entry.kind != KUSTOMIZATION or len(entries) == 1 or not _is_part(entry.path, inner):
+            yield entry
+
+
+def folders(path: Path) -> Iterator[Path]:
+    """A folder and those below it."""
+    for folder, below, _ in os.walk(path):
+        below[:] = [name for name in below if name not in SKIPPED]
+        yield Path(folder)
+
+
+def stamps(entry: Entry) -> Iterator[tuple[str, int, int]]:
+    """What changes when a file does that something is rendered from."""
+    waiting, seen = [entry.path], set()
+    while waiting:
+        folder = waiting.pop()
+        if folder in seen:
+            continue
+        seen.add(folder)
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
+            with suppress(OSError):
+                found = path.stat()
+                yield str(path), found.st_mtime_ns, found.st_size
+        if entry.kind == KUSTOMIZATION:
+            waiting += kustomize.included(folder)
+
+
+def _built_on(entries: list[Entry]) -> set[Path]:
     return {inner for entry in entries if entry.kind == KUSTOMIZATION for inner in kustomize.included(entry.path)}
 
 
@@ -87,7 +123,8 @@ def _is_part(folder: Path, inner: set[Path]) -> bool:
     return folder.resolve() in inner or kustomize.is_component(folder)
 
 
-def _source(entry: _Entry, values: Values) -> Source:
+def opened(entry: Entry, values: Values = PLAIN) -> Source:
+    """The source of an entry, its content read."""
     name = str(entry.path)
     if entry.failed is not None:
         return Source(name, problems=(entry.failed,))
@@ -98,7 +135,7 @@ def _source(entry: _Entry, values: Values) -> Source:
     return _content(entry.path, entry.size)
 
 
-def _named(path: Path, seen: set[tuple[int, int]]) -> Iterator[_Entry]:
+def _named(path: Path, seen: set[tuple[int, int]]) -> Iterator[Entry]:
     try:
         found = path.stat()
     except OSError as wrong:
@@ -107,14 +144,14 @@ def _named(path: Path, seen: set[tuple[int, int]]) -> Iterator[_Entry]:
     if stat.S_ISDIR(found.st_mode):
         yield from _folder(path, seen, 0)
     elif path.name.endswith(charts.PACKAGE_SUFFIX):
-        yield _Entry(path, CHART)
+        yield Entry(path, CHART)
     elif path.name in kustomize.FILES:
-        yield _Entry(path.parent, KUSTOMIZATION)
+        yield Entry(path.parent, KUSTOMIZATION)
     else:
         yield from _file(path, found, seen)
 
 
-def _folder(folder: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[_Entry]:
+def _folder(folder: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[Entry]:
     """All below a folder. A link back to a folder that has been read ends there."""
     try:
         if _met(folder.stat(), seen):
@@ -124,7 +161,7 @@ def _folder(folder: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[_E
         yield _failed(folder, wrong)
         return
     if charts.CHART_FILE in names:
-        yield _Entry(folder, CHART)
+        yield Entry(folder, CHART)
         return
     if depth > FOLDERS_DEEP_MAX:
         message = f"{folder} is more than {FOLDERS_DEEP_MAX} folders deep"
@@ -132,14 +169,14 @@ def _folder(folder: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[_E
         return
     parts_only = kustomize.file_of(folder) is not None
     if parts_only:
-        yield _Entry(folder, KUSTOMIZATION)
+        yield Entry(folder, KUSTOMIZATION)
     for name in names:
         for entry in _below(folder / name, seen, depth):
             if not parts_only or entry.kind != FILE:
                 yield entry
 
 
-def _below(path: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[_Entry]:
+def _below(path: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[Entry]:
     is_manifest = path.suffix.lower() in SUFFIXES or bool(shapes.of_text(path.name))
     try:
         found = path.stat()
@@ -162,12 +199,12 @@ def _met(found: os.stat_result, seen: set[tuple[int, int]]) -> bool:
     return False
 
 
-def _file(path: Path, found: os.stat_result, seen: set[tuple[int, int]]) -> Iterator[_Entry]:
+def _file(path: Path, found: os.stat_result, seen: set[tuple[int, int]]) -> Iterator[Entry]:
     what = next((name for test, name in _KINDS if test(found.st_mode)), "")
     if what:
         yield _refused(path, "not-a-file", f"{path} is {what}, not a file", "Leave it out of the scan.")
     elif not _met(found, seen):
-        yield _Entry(path, FILE, found.st_size)
+        yield Entry(path, FILE, found.st_size)
 
 
 def _content(path: Path, size: int) -> Source:
@@ -179,14 +216,14 @@ def _content(path: Path, size: int) -> Source:
         with path.open("rb") as file:
             return Source(str(path), file.read(FILE_BYTES_MAX + 1))
     except OSError as wrong:
-        return _source(_failed(path, wrong), PLAIN)
+        return opened(_failed(path, wrong))
 
 
-def _failed(path: Path, wrong: OSError) -> _Entry:
+def _failed(path: Path, wrong: OSError) -> Entry:
     message = f"{path} cannot be read: {wrong.strerror or wrong}"
     remedy = _ACCESS if isinstance(wrong, PermissionError) else "Check the path."
     return _refused(path, "unreadable", message, remedy)
 
 
-def _refused(path: Path, code: str, message: str, remedy: str) -> _Entry:
-    return _Entry(path, FILE, failed=Problem(Place(str(path)), code, message, remedy))
+def _refused(path: Path, code: str, message: str, remedy: str) -> Entry:
+    return Entry(path, FILE, failed=Problem(Place(str(path)), code, message, remedy))

@@ -39,6 +39,9 @@ class World:
         self._objects: dict[tuple[str, str], list[Object]] = {}
         self._namespaces = {name: item.object for name, item in known.namespaces.items()}
 
+    def note(self, what: str, namespace: str) -> None:
+        """Somebody looks at that in a namespace, empty for all; a world that is traced keeps it in mind."""
+
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """What `compute` gives or raises, computed when it is first asked for."""
         if key not in self._memo:
@@ -73,6 +76,7 @@ class World:
 
     def objects(self, kind: str, namespace: str = "") -> list[Object]:
         """Objects of a kind (`Service`, `VirtualService.networking.istio.io`) in a namespace; in all for ''."""
+        self.note(kind, namespace)
         key = (kind, namespace)
         found = self._objects.get(key)
         if found is None:

@@ -1,0 +1,128 @@
+"""The law of watching: after any changes of the files, what is known is what a new scan of them says."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from dabbawala.guard import checks, scanning
+from dabbawala.guard.engine import Engine
+from dabbawala.guard.findings import Report
+from dabbawala.guard.watching import Watched
+from tests.guard import cases
+from tests.guard.test_policies import NOW
+
+CHECKS = list(checks.shipped().values())
+ENGINE = Engine(CHECKS, now=NOW)
+SPACES = ("shop", "pay", "", "kube-system")
+
+
+def pool() -> list[dict[str, Any]]:
+    """Objects of the cases of all checks of more than one object, where everything refers to everything."""
+    own = [check.id for check in CHECKS if not check.native and check.id in cases.ids()]
+    found = [obj for name in own for case in cases.read(name) for obj in case.objects]
+    return sorted(found, key=lambda obj: orjson.dumps(obj, option=orjson.OPT_SORT_KEYS))
+
+
+POOL = pool()
+
+
+def same(watched: Watched, paths: list[str]) -> None:
+    fresh = scanning.of_paths(paths, CHECKS, now=NOW, store=None)
+    assert shown(watched.report()) == shown(fresh)
+
+
+def shown(report: Report) -> dict[str, Any]:
+    return {
+        "findings": sorted(map(repr, report.findings)), "problems": sorted(map(repr, report.problems)),
+        "passed": report.passed, "in": report.passed_in, "objects": report.objects, "files": report.files,
+    }  # fmt: skip
+
+
+class Folder:
+    """Files that change at random."""
+
+    def __init__(self, root: Path, seed: int) -> None:
+        self.root = root
+        self.dice = random.Random(seed)
+        for _ in range(25):
+            self.write()
+
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.root.rglob("*") if path.is_file())
+
+    def change(self) -> set[Path] | None:
+        """Change something; the files that were only written to, None where more may have changed."""
+        act = self.dice.choice((self.write, self.rewrite, self.rewrite, self.remove, self.move, self.spoil))
+        return act()
+
+    def write(self) -> None:
+        folder = self.root / self.dice.choice(("a", "b", "b/c"))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.dice.randrange(60):02}.yaml").write_bytes(self.content())
+
+    def content(self) -> bytes:
+        found = [self.placed(self.dice.choice(POOL)) for _ in range(self.dice.choice((1, 1, 1, 2, 3)))]
+        return b"\n---\n".join(map(orjson.dumps, found)) + b"\n" * self.dice.randrange(3)
+
+    def placed(self, obj: dict[str, Any]) -> dict[str, Any]:
+        """Elsewhere now and then, so that things refer to each other which did not."""
+        made: dict[str, Any] = orjson.loads(orjson.dumps(obj))
+        space = self.dice.choice(SPACES)
+        if self.dice.random() < 0.3 and "namespace" in (made.get("metadata") or {}) and space:
+            made["metadata"]["namespace"] = space
+        return made
+
+    def rewrite(self) -> set[Path] | None:
+        files = self.files()
+        if not files:
+            return None
+        path = self.dice.choice(files)
+        content = path.read_bytes()
+        lines = b"# a comment more\n" + content
+        path.write_bytes(self.dice.choice((self.content(), self.content(), content, lines)))
+        return {path}
+
+    def remove(self) -> None:
+        files = self.files()
+        if files:
+            self.dice.choice(files).unlink()
+
+    def move(self) -> None:
+        files = self.files()
+        if files:
+            path = self.dice.choice(files)
+            path.rename(path.with_name(f"{self.dice.randrange(60):02}.yaml"))
+
+    def spoil(self) -> set[Path] | None:
+        files = self.files()
+        if not files:
+            return None
+        path = self.dice.choice(files)
+        path.write_bytes(self.dice.choice((b"kind: [", b"\0", b"", b"- 1\n")))
+        return {path}
+
+
+def law(root: Path, seed: int, changes: int) -> None:
+    folder = Folder(root, seed)
+    paths = [str(root)]
+    watched = Watched(paths, ENGINE, now=NOW)
+    same(watched, paths)
+    for _ in range(changes):
+        watched.update(folder.change())
+        same(watched, paths)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_any_change_everything_is_as_a_new_scan_says(tmp_path: Path, seed: int) -> None:
+    law(tmp_path, seed, 8)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_after_very_many_changes_too(tmp_path: Path, seed: int) -> None:
+    law(tmp_path, seed, 100)
