@@ -6,8 +6,7 @@ Exit status: 0 nothing failed, 1 something did, 2 something could not be read.
 from __future__ import annotations
 
 import importlib
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 
 import click
 
-from dabbawala.apimachinery.clock import SystemClock
-from dabbawala.cli import guard_live
+from dabbawala.cli import guard_files, guard_live
 from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.guard_files import Files
 from dabbawala.cli.guard_live import Live
 from dabbawala.cli.lazy import Lazy
 from dabbawala.guard import checks
@@ -86,7 +85,7 @@ class Shown:
             self._print(report)
             return
         with click.open_file(str(self.file or "-"), "wb") as stream:
-            stream.write(rendered(report, self.form))
+            stream.writelines(parts(report, self.form))
 
     def _print(self, report: Report) -> None:
         from dabbawala.guard.outputs import as_terminal
@@ -96,10 +95,15 @@ class Shown:
 
 
 def rendered(report: Report, form: str) -> bytes:
-    """The bytes of any form but the terminal's. Only the one that is asked for is imported."""
+    """The bytes of any form but the terminal's."""
+    return b"".join(parts(report, form))
+
+
+def parts(report: Report, form: str) -> Iterable[bytes]:
+    """The same, piece by piece where the form can be written so. Only the one that is asked for is imported."""
     module = importlib.import_module(f"dabbawala.guard.outputs.as_{form.replace('-', '_')}")
-    data: bytes = module.render(report)
-    return data
+    found: Iterable[bytes] = module.parts(report) if hasattr(module, "parts") else [module.render(report)]
+    return found
 
 
 def asking(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -144,27 +148,16 @@ def showing(command: Callable[..., Any]) -> Callable[..., Any]:
 @asking
 @showing
 @guard_live.options
-def scan(paths: Sequence[str], asked: Asked, shown: Shown, live: Live) -> None:
+@guard_files.options
+def scan(paths: Sequence[str], asked: Asked, shown: Shown, *, live: Live, files: Files) -> None:
     """Scan manifests: files, folders, Helm charts, Kustomize folders, or - for the standard input; or a cluster."""
     live.check(paths)
     if live.asks:
         report = live.scan(paths, asked)
         shown.write(report)
     else:
-        report = _scan_files(paths, asked, shown)
+        report = files.scan(paths, asked, shown.write)
     raise click.exceptions.Exit(asked.status(report))
-
-
-def _scan_files(paths: Sequence[str], asked: Asked, shown: Shown) -> Report:
-    from dabbawala.guard import scanning
-    from dabbawala.guard.cache import Cache, folder_of
-
-    kept = Cache(folder_of(os.environ))
-    chosen = asked.checks(kept.checks)
-    report = scanning.of_paths(paths, chosen, asked.exceptions, now=SystemClock().now(), store=kept.store)
-    shown.write(report)
-    kept.save()
-    return report
 
 
 @guard.command("checks")
