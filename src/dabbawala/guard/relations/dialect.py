@@ -19,7 +19,9 @@ from dabbawala.guard.relations import (
     control_plane,
     exposed,
     identities,
+    images,
     mesh,
+    monitors,
     nodes,
     presence,
     reachability,
@@ -39,8 +41,8 @@ from dabbawala.policy.expressions import Dialect
 
 SUBJECTS = (
     world, selecting, presence, references, zones, serving, routes, reachability, exposed, mesh, identities,
-    certificates, storage, regions, nodes, backups, control_plane, audit_policy, settings, contents, writing, texts,
-    analyses,
+    certificates, storage, regions, nodes, backups, control_plane, audit_policy, settings, contents, writing, texts, analyses,
+    monitors, images,
 )  # fmt: skip
 """In the order in which docs/guard-checks.md tells of them."""
 
