@@ -13,11 +13,13 @@ from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver.request import LOOPBACK
 from dabbawala.guard.checks import Check
-from dabbawala.guard.enforcement import bundle, drift, installing, plan
+from dabbawala.guard.enforcement import bundle, conditions, drift, installing, plan
 from dabbawala.guard.enforcement.bundle import BINDING, POLICY, Terms
 from dabbawala.guard.enforcement.plan import Act
 from dabbawala.guard.enforcement.stages import Stage
 from dabbawala.policy.access import AUTHENTICATED, User
+from dabbawala.policy.admission import CompiledPolicy
+from dabbawala.policy.matching import Request
 from tests.guard.enforcement.test_expiry import excepting
 from tests.guard.enforcement.worlds import Guarded, container, deployment, guarded, native, pod, some
 
@@ -164,6 +166,31 @@ def test_static_manifests_stand_alone() -> None:
             kind.default(obj)
             assert not kind.validate(obj, None)
     assert "mirror.example.com" in str(files["img-03.yaml"])
+
+
+def test_kinds_that_nobody_can_name_are_judged_by_all_that_the_policy_looks_at() -> None:
+    rule = {
+        "apiGroups": ["", "example.com"],
+        "apiVersions": ["*"],
+        "operations": ["*"],
+        "resources": ["widgets", "pods"],
+    }
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "object.kind == 'Pod' ? !has(object.spec.a) : !has(object.spec.b)"}],
+    }
+    compiled = CompiledPolicy.of({"metadata": {"name": "p"}, "spec": spec})
+    with_conditions = {**spec, "matchConditions": conditions.beyond(compiled, ())}
+    policy = CompiledPolicy.of({"metadata": {"name": "p"}, "spec": with_conditions})
+
+    def excluded(kind: str, before: Object, after: Object) -> str:
+        old, new = ({"kind": kind, "metadata": {}, "spec": spec} for spec in (before, after))
+        return policy.evaluate(Request("UPDATE", "", "v1", "x", kind, object=new, old=old)).excluded
+
+    assert excluded("Pod", {"a": 1}, {"a": 1, "b": 2}) == "changes-something"
+    assert excluded("Pod", {"a": 1}, {"a": 2}) == ""
+    assert excluded("Widget", {"b": 1}, {"b": 2}) == ""
+    assert excluded("Widget", {"b": 1}, {"b": 1, "c": 2}) == "changes-something"
 
 
 # What is left alone -----------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def _changes(fields: Mapping[str, reads.Paths]) -> str:
         kinds[paths].append(kind)
     if reads.EVERYTHING in kinds and len(kinds) == 1:
         return ""
-    *others, (last, _) = kinds.items()
+    *others, (last, _) = sorted(kinds.items(), key=lambda group: reads.ANY_KIND in group[1])
     text = _differ(last)
     for paths, named in reversed(others):
         text = f"object.kind in {_list(named)} ? {_differ(paths)} : {text}"
