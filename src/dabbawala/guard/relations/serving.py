@@ -69,7 +69,8 @@ def _deaf(ports: Iterable[Mapping[str, Any]], listening: Sequence[_Listening]) -
 
 
 def spoken(names: Sequence[str]) -> str:
-    """Names for a sentence: the first few, and how many more."""
+    """Names for a sentence, each once: the first few, and how many more."""
+    names = list(dict.fromkeys(names))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
