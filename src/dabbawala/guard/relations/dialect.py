@@ -33,6 +33,7 @@ from dabbawala.guard.relations import (
     settings,
     storage,
     texts,
+    values,
     writing,
     zones,
 )
@@ -41,8 +42,8 @@ from dabbawala.policy.expressions import Dialect
 
 SUBJECTS = (
     world, selecting, presence, references, zones, serving, routes, reachability, exposed, mesh, identities,
-    certificates, storage, regions, nodes, backups, control_plane, audit_policy, settings, contents, writing, texts, analyses,
-    monitors, images,
+    certificates, storage, regions, nodes, backups, control_plane, audit_policy, settings, contents, writing, texts,
+    analyses, monitors, images, values,
 )  # fmt: skip
 """In the order in which docs/guard-checks.md tells of them."""
 
