@@ -34,7 +34,7 @@ _CONDITIONS = frozenset(("if", "elif", "while", "until"))
 _BETWEEN = frozenset(("then", "else", "do", "elif"))
 _PREFIXES = frozenset(("!", "time", "exec", "command", "builtin", "sudo", "nohup", "eval"))
 _LEAVES = frozenset(("break", "exit", "return"))
-_COMPARES = re.compile(r"-[lgn][te]\b|-eq\b|[<>]|\btimeout\b|\bread\b|SECONDS")
+_COUNTS = re.compile(r"\(\(|\w(?:\+\+|--)")
 _SHEBANG = re.compile(r"#!\s*\S*?(?:/env\s+(?:-S\s+)?)?([\w.]+)(.*)")
 
 
@@ -224,7 +224,9 @@ def _note(loop: _Loop, command: Object) -> None:
     loop.names.add(command["name"])
     loop.leaves = loop.leaves or command["name"] in _LEAVES
     text = " ".join([command["name"], *command["arguments"], *(item["value"] for item in command["assigned"])])
-    loop.counts = loop.counts or "((" in text or command["name"] in ("timeout", "let", "expr", "read", "date")
+    loop.counts = (
+        loop.counts or bool(_COUNTS.search(text)) or command["name"] in ("timeout", "let", "expr", "read", "date")
+    )
 
 
 def _options(arguments: Sequence[str]) -> Iterator[str]:
@@ -250,6 +252,9 @@ def model(text: str, *, interpreter: str = "", options: Sequence[str] = ()) -> O
     reader = _Reader(state, 0)
     reader.read(text, 1)
     state.loops += reader.running
+    known = {item["name"] for command in state.commands for item in command["assigned"] if item["value"]}
+    for command in state.commands:
+        command["unset"] = [name for name in command["unset"] if name not in known]
     return {
         "interpreter": interpreter,
         "options": sorted(state.options),
@@ -274,7 +279,5 @@ def _shown(loop: _Loop) -> dict[str, Any]:
         "line": loop.line,
         "condition": " ".join(loop.condition),
         "names": sorted(loop.names),
-        "bounded": loop.kind == "for"
-        or loop.leaves
-        or (loop.counts and bool(_COMPARES.search(" ".join(loop.condition)))),
+        "bounded": loop.kind == "for" or loop.leaves or loop.counts,
     }
