@@ -44,7 +44,7 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 OBJECTS = st.fixed_dictionaries({"apiVersion": st.just("v1"), "kind": st.just("K"), "spec": VALUES, "z": VALUES})
-BARE = re.compile(r"\s*-?\s*(#.*)?$")
+COMMENT, BARE = re.compile(r"\s*#"), re.compile(r"\s*(-\s*)*(#.*)?$")
 FEW, MANY = 150, 5_000
 
 
@@ -115,7 +115,7 @@ def check_the_rest(text: str, document: Document, change: Change, after: str) ->
     old, new = text.split("\n"), after.split("\n")
     head = next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     around = document.position(shown(change.path[:-1]))
-    assert head + 1 >= around.line - 1 - _comments_above(old, around.line)
+    assert head + 1 >= _top(old, change.path[:-1], around.line) - 1
     tail = next(
         (at for at, (a, b) in enumerate(zip(old[::-1], new[::-1], strict=False)) if a != b), min(len(old), len(new))
     )
@@ -125,20 +125,21 @@ def check_the_rest(text: str, document: Document, change: Change, after: str) ->
     target = document.position(shown(change.path))
     if not target.exact:
         assert not lost
-    first = target.line - _comments_above(old, target.line)
-    while isinstance(change.path[-1], int) and first > 1 and BARE.match(old[first - 2]):
-        first -= 1  # its dash may stand on a line of its own
+    first = _top(old, change.path, target.line)
     last = target.end_line + _comments_below(old, target.end_line)
     siblings = document.value(shown(change.path[:-1]))
+    if change.removes and len(siblings) == 1:  # brackets that nothing stays in are written anew
+        first, last = min(first, around.line), max(last, around.end_line)
     if not isinstance(siblings, list) or not any(same(one, siblings[at - 1]) for at, one in enumerate(siblings) if at):
         assert set(lost) <= set(comments("\n".join(old[first - 1 : last])))  # of equal items any may go
 
 
-def _comments_above(lines: list[str], number: int) -> int:
-    found = 0
-    while number - 2 - found >= 0 and lines[number - 2 - found].lstrip(" \t").startswith("#"):
-        found += 1
-    return found
+def _top(lines: list[str], path: tuple[str | int, ...], number: int) -> int:
+    """The first line that is about an entry: of its comments, or of its dash where that has a line of its own."""
+    above = BARE if path and isinstance(path[-1], int) else COMMENT
+    while number > 1 and above.match(lines[number - 2]):
+        number -= 1
+    return number
 
 
 def _comments_below(lines: list[str], number: int) -> int:
