@@ -20,7 +20,8 @@ class Case:
     """Objects that a check must pass or flag. `fields` are those that a bad case's findings name, where it says so;
     `flags` the subjects (`Kind namespace/name`) that fail in a case with several objects, `unknown` those of which the
     check cannot tell. `whole` makes them all the objects of a cluster. `text` is a file's, named `file`, instead of
-    objects; `lines` are those that a bad one's findings name."""
+    objects; `lines` are those that a bad one's findings name. `reports` are what is known of images (Trivy, Grype,
+    SBOMs, cosign), `exploited` the CVEs of a catalogue."""
 
     check: str
     why: str
@@ -33,6 +34,8 @@ class Case:
     file: str = "case.yaml"
     text: str = ""
     lines: tuple[int, ...] | None = None
+    reports: tuple[Object, ...] | None = None
+    exploited: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
         return f"{self.check} {'good' if self.good else 'bad'}: {self.why}"
@@ -61,6 +64,8 @@ def _case(check_id: str, entry: dict[str, Any], good: bool) -> Case:
         entry.get("file", "case.yaml"),
         entry.get("text", ""),
         None if entry.get("lines") is None else tuple(entry["lines"]),
+        None if entry.get("reports") is None else tuple(entry["reports"]),
+        None if entry.get("exploited") is None else tuple(entry["exploited"]),
     )
 
 

@@ -12,6 +12,10 @@ import pytest
 from dabbawala.guard import checks, embedding, scanning
 from dabbawala.guard.engine import Engine
 from dabbawala.guard.findings import Report, Status
+from dabbawala.guard.images import reading
+from dabbawala.guard.images.archive import Archive
+from dabbawala.guard.images.state import Reports
+from dabbawala.guard.images.terms import Exploits, Terms
 from dabbawala.guard.world import World
 from tests.guard import cases
 from tests.guard.cases import Case
@@ -33,8 +37,18 @@ def scanned(case: Case) -> Report:
     known = scanning.inventory_of(documents, report)
     assert not report.problems, (str(case), report.problems)
     assert case.text or not any(document.faults for document in documents), str(case)
-    scanning.judge(World(known, now=NOW, whole=case.whole), engine(case.check), report)
+    world = World(known, now=NOW, whole=case.whole, images=images(case))
+    scanning.judge(world, engine(case.check), report)
     return report
+
+
+def images(case: Case) -> Reports | None:
+    """What is known of images in the case."""
+    if case.reports is None:
+        return None
+    found = [one for n, each in enumerate(case.reports) for one in reading.records(orjson.dumps(each), f"{n}.json")]
+    exploits = Exploits(None if case.exploited is None else frozenset(case.exploited))
+    return Reports(Archive(found), Terms(exploits=exploits))
 
 
 @cache

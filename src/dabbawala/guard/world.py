@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dabbawala.apimachinery import clock
 from dabbawala.apimachinery.meta import Object
@@ -20,6 +20,9 @@ from dabbawala.cel.values import NOTHING, Optional
 from dabbawala.guard import inventory
 from dabbawala.guard.inventory import Inventory, Item, Pod
 
+if TYPE_CHECKING:
+    from dabbawala.guard.images.state import Reports
+
 TYPE = "dabbawala.Inventory"
 SYSTEM = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 """Namespaces that come with Kubernetes and hold nobody's workloads but its own."""
@@ -28,12 +31,13 @@ T = TypeVar("T")
 
 
 class World:
-    """One scan's answers. `now` is the instant by which age is judged."""
+    """One scan's answers. `now` is the instant by which age is judged, `images` what is known of those that run."""
 
-    def __init__(self, known: Inventory, *, now: datetime, whole: bool = False) -> None:
+    def __init__(self, known: Inventory, *, now: datetime, whole: bool = False, images: Reports | None = None) -> None:
         self.inventory = known
         self.now = now
         self.whole = whole
+        self.images = images
         self._memo: dict[Hashable, Any] = {}
         self._items: dict[str, dict[str, list[Item]]] = {}
         self._objects: dict[tuple[str, str], list[Object]] = {}
