@@ -1,4 +1,4 @@
-"""Derive docs/reference from the code: kinds, commands, metrics, settings, reasons, and what checks may ask.
+"""Derive docs/reference from the code: kinds, commands, metrics, settings, reasons, checks, and what checks may ask.
 
 Nothing here is written twice: a kind's page is read off `KINDS`, a command's off click, the rest off the source's own
 syntax tree. A test compares the committed pages with what this gives; `make docs` writes them.
@@ -21,7 +21,8 @@ from dabbawala.api.kinds import KINDS
 from dabbawala.cel.environment import Function
 from dabbawala.cli import main as cli
 from dabbawala.cluster.dataplane import mesh
-from dabbawala.guard import world
+from dabbawala.guard import checks, world
+from dabbawala.guard.checks import Check
 from dabbawala.guard.relations import dialect
 from dabbawala.readiness.catalogue import CATEGORIES
 from dabbawala.rollout import phases
@@ -519,6 +520,36 @@ def readiness() -> str:
     return page("Readiness", *parts)
 
 
+def guard_checks() -> str:
+    """All checks, area by area, with what they support evidence for."""
+    areas: dict[str, list[Check]] = {}
+    for check in checks.shipped().values():
+        areas.setdefault(check.area, []).append(check)
+    parts = [f"## {area.capitalize()}\n\n" + "\n\n".join(map(_checked, areas[area])) for area in sorted(areas)]
+    native = sum(check.native for check in checks.shipped().values())
+    return page(
+        "Checks",
+        f"{len(checks.shipped())} checks, {native} of them policies that any Kubernetes from 1.30 on enforces as they "
+        "are. What a check supports evidence for, and how far, is in [Frameworks](../guard-frameworks.md); how one is "
+        "written in [Writing a check](../guard-checks.md).",
+        *parts,
+    )
+
+
+def _checked(check: Check) -> str:
+    enforced = "enforceable" if check.native else "scan only"
+    elsewhere = ", ".join(f"{anchor.tool} {anchor.id}" for anchor in check.anchors)
+    rows = [f"- `{row.framework}/{row.clause}`, {row.strength}: {row.reason}" for row in check.controls]
+    parts = [
+        f"### {check.id}: {check.title}",
+        f"**{check.severity}**, {enforced}. {_plain(check.rationale)}",
+        f"What to do: {_plain(check.remedy)}",
+        "\n".join(["Supports evidence for:", "", *rows]) if rows else "",
+        f"The same elsewhere: {elsewhere}." if elsewhere else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "kinds.md": kinds,
     "commands.md": commands,
@@ -526,6 +557,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "reasons.md": reasons,
     "readiness.md": readiness,
+    "checks.md": guard_checks,
     "guard-functions.md": guard_functions,
 }
 

@@ -89,7 +89,9 @@ def command_lines() -> Iterator[tuple[Path, list[str]]]:
                 yield path, words[1:]
 
 
-@pytest.mark.parametrize("name", ["kinds.md", "commands.md", "metrics.md", "settings.md", "reasons.md", "readiness.md"])
+@pytest.mark.parametrize(
+    "name", ["kinds.md", "commands.md", "metrics.md", "settings.md", "reasons.md", "readiness.md", "checks.md"]
+)
 def test_the_reference_is_what_the_code_gives(name: str) -> None:
     committed = (ROOT / "docs" / "reference" / name).read_text()
     assert committed == deriving().PAGES[name](), f"docs/reference/{name} is out of date: run `make docs`"

@@ -14,9 +14,10 @@ from typing import Any
 
 import click
 
-from dabbawala.cli import guard_files, guard_live
+from dabbawala.cli import guard_files, guard_frameworks, guard_live
 from dabbawala.cli.answer import CouldNotTell
 from dabbawala.cli.guard_files import Files
+from dabbawala.cli.guard_frameworks import ByClause, expanded
 from dabbawala.cli.guard_live import Live
 from dabbawala.cli.lazy import Lazy
 from dabbawala.guard import checks
@@ -31,7 +32,9 @@ PATH = click.Path(path_type=Path)
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "enforce": ("guard_enforce", "Install the checks as policies of a cluster: audit, then warn, then deny."),
+    "evidence": ("guard_evidence", "Results as evidence, in a log that cannot be changed unnoticed."),
     "fix": ("guard_fix", "Repair manifests."),
+    "frameworks": ("guard_frameworks", "Rules and standards, clause by clause."),
     "parity": ("guard_parity", "Whether a server says what the scan says."),
     "runtime": ("guard_runtime", "What happens in the pods of this machine."),
 }
@@ -125,7 +128,7 @@ def asking(command: Callable[..., Any]) -> Callable[..., Any]:
         fail_on: str,
         **rest: Any,
     ) -> Any:
-        return command(*args, asked=Asked(only, skip, exceptions, fail_on), **rest)
+        return command(*args, asked=Asked(expanded(only), skip, exceptions, fail_on), **rest)
 
     return taken
 
@@ -149,14 +152,16 @@ def showing(command: Callable[..., Any]) -> Callable[..., Any]:
 @showing
 @guard_live.options
 @guard_files.options
-def scan(paths: Sequence[str], asked: Asked, shown: Shown, *, live: Live, files: Files) -> None:
+@guard_frameworks.options
+def scan(paths: Sequence[str], asked: Asked, shown: Shown, *, live: Live, files: Files, clauses: ByClause) -> None:
     """Scan manifests: files, folders, Helm charts, Kustomize folders, or - for the standard input; or a cluster."""
     live.check(paths)
+    asked, write = clauses.over(asked, shown, paths)
     if live.asks:
         report = live.scan(paths, asked)
-        shown.write(report)
+        write(report)
     else:
-        report = files.scan(paths, asked, shown.write)
+        report = files.scan(paths, asked, write)
     raise click.exceptions.Exit(asked.status(report))
 
 

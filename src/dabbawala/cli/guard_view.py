@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dabbawala.guard.checks import Check
+from dabbawala.guard.frameworks.catalogue import KINDS, Framework, Support
 from dabbawala.guard.outputs.as_terminal import COLORS
 
 
@@ -60,3 +61,31 @@ def _expressions(check: Check) -> Syntax:
     named = [f"{item['name']} = {item['expression'].strip()}" for item in spec.get("variables") or ()]
     asked = [item["expression"].strip() for item in spec.get("validations") or ()]
     return Syntax("\n".join([*named, "", *asked]), "javascript", background_color="default", word_wrap=True)
+
+
+Supports = Mapping[str, Sequence[Support]]
+
+
+def frameworks(found: Iterable[Framework], supports: Supports) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("FRAMEWORK", *(kind.upper() for kind in KINDS), "CHECKS", "TITLE"):
+        made.add_column(
+            title, no_wrap=title != "TITLE", justify="right" if title.lower() in (*KINDS, "checks") else "left"
+        )
+    for each in found:
+        kinds = [str(sum(clause.kind == kind for clause in each.clauses)) for kind in KINDS]
+        looking = {support.check for clause in each.clauses for support in supports.get(clause.name, ())}
+        made.add_row(each.name, *kinds, str(len(looking)), each.title)
+    return made
+
+
+def clauses(framework: Framework, supports: Supports) -> RenderableType:
+    """Everything about one framework."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("CLAUSE", "KIND", "TITLE", "CHECKS", "TO KEEP"):
+        made.add_column(title, no_wrap=title in ("CLAUSE", "KIND"))
+    for clause in framework.clauses:
+        looking = ", ".join(f"{each.check} {each.control.strength}" for each in supports.get(clause.name, ()))
+        made.add_row(Text(clause.id), clause.kind, Text(clause.title), looking, Text(clause.keep))
+    about = Text(f"{framework.about}\nMapping verified: {framework.verified}.\n")
+    return Group(Text(framework.title, style="bold"), about, made, Text(""))
