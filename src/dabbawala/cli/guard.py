@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evidence": ("guard_evidence", "Results as evidence, in a log that cannot be changed unnoticed."),
     "fix": ("guard_fix", "Repair manifests."),
     "frameworks": ("guard_frameworks", "Rules and standards, clause by clause."),
+    "images": ("guard_images", "The images of running pods, and what reports say of them."),
     "parity": ("guard_parity", "Whether a server says what the scan says."),
     "runtime": ("guard_runtime", "What happens in the pods of this machine."),
 }

@@ -121,7 +121,8 @@ def test_a_broken_report_of_trivy_says_why(changed: dict[str, Any], why: str) ->
         ("cyclonedx", {"specVersion": "2.0"}, "is not known"), ("cyclonedx", {"components": []}, "no component"),
         ("cyclonedx", {"metadata": {}}, "no container"), ("spdx", {"spdxVersion": "SPDX-3.0"}, "is not known"),
         ("spdx", {"creationInfo": {}}, "when it was made"),
-        ("ecr", {"imageScanStatus": {"status": "FAILED"}}, "FAILED"), ("ecr", {"nextToken": "x"}, "one page"), ("ecr", {"imageScanFindings": {}}, "no findings"),
+        ("ecr", {"imageScanStatus": {"status": "FAILED"}}, "FAILED"),
+        ("ecr", {"nextToken": "x"}, "one page"), ("ecr", {"imageScanFindings": {}}, "no findings"),
     ],
 )  # fmt: skip
 def test_other_broken_reports_say_why(name: str, changed: dict[str, Any], why: str) -> None:

@@ -1,0 +1,149 @@
+"""`dabba guard images`: what it lists, what it stops, what it decides, and with which exit status."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from dabbawala.cli.main import dabba
+from tests.guard.images.worlds import DIGEST, FOLDER, report
+
+IMAGE = f"registry.example.com/upi-switch:2.3@{DIGEST}"
+POD = {
+    "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "switch", "namespace": "bank"},
+    "spec": {"containers": [{"name": "web", "image": IMAGE}]},
+}  # fmt: skip
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(dabba, ["guard", "images", *map(str, arguments)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A manifest, and a scan of its image that was made a minute ago."""
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "deploy" / "pod.yaml").write_text(yaml.safe_dump(POD))
+    scanned(tmp_path, "trivy")
+    return tmp_path
+
+
+def scanned(folder: Path, name: str, **changed: object) -> None:
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
+    found = report(name, CreatedAt=at, **changed)
+    (folder / "scans" / f"{name}.json").write_bytes(orjson.dumps(found))
+
+
+def test_the_images_of_manifests_are_listed_with_their_state(folder: Path) -> None:
+    done = run(folder / "deploy", "--scans", folder / "scans")
+    assert done.exit_code == 1, done.output
+    assert f"overdue    {IMAGE}  (1 critical, 1 low)" in done.output
+    assert "bank/Pod switch" in done.output
+
+
+def test_json_tells_the_same_bytes_but_for_the_time(folder: Path) -> None:
+    first, second = (
+        orjson.loads(run(folder / "deploy", "--scans", folder / "scans", "-o", "json").output) for _ in range(2)
+    )
+    first.pop("at"), second.pop("at")
+    assert first == second
+    assert first["images"][0]["used_by"] == [{"namespace": "bank", "workload": "Pod switch", "container": "web"}]
+
+
+def test_without_any_report_nothing_is_known(folder: Path) -> None:
+    done = run(folder / "deploy")
+    assert done.exit_code == 2
+    assert "no report is about it" in done.output
+
+
+def test_a_broken_report_is_no_clean_image(folder: Path) -> None:
+    scanned(folder, "trivy", Results=None)
+    done = run(folder / "deploy", "--scans", folder / "scans")
+    assert done.exit_code == 2
+    assert "has no results" in done.output
+
+
+@pytest.mark.parametrize(("more", "status"), [((), 1), (("--severity", "high"), 1)])
+def test_the_gate_stops_a_pipeline_by_reports_alone(folder: Path, more: tuple[str, ...], status: int) -> None:
+    done = run("--scans", folder / "scans", "--gate", *more)
+    assert done.exit_code == status
+    assert "CVE-2024-5535 (critical) in openssl 3.0.11-1, fixed in 3.0.15-1" in done.output
+
+
+def test_the_gate_lets_through_what_is_accepted_until_a_date(folder: Path) -> None:
+    spec = {
+        "checks": ["IMG-07"], "match": {"kinds": ["Vulnerability"], "names": ["CVE-2024-5535"]},
+        "reason": "unreachable", "owner": "asha", "ticket": "SEC-1", "expires": "2999-01-01",
+    }  # fmt: skip
+    accepted = {"apiVersion": "guard.dabbawala.dev/v1alpha1", "kind": "PolicyException", "metadata": {"name": "x"}}
+    for expires, status in (("2999-01-01", 0), ("2020-01-01", 1)):
+        (folder / "x.yaml").write_text(yaml.safe_dump({**accepted, "spec": {**spec, "expires": expires}}))
+        done = run("--scans", folder / "scans", "--gate", "-e", folder / "x.yaml")
+        assert done.exit_code == status, done.output
+
+
+def test_the_gate_without_a_report_does_not_open(folder: Path) -> None:
+    (folder / "scans" / "trivy.json").unlink()
+    done = run("--scans", folder / "scans", "--gate")
+    assert done.exit_code == 2
+    assert "the folder has no .json" in done.output
+
+
+def test_findings_of_the_checks_have_the_lines_of_the_files(folder: Path) -> None:
+    done = run(folder / "deploy", "--scans", folder / "scans", "-o", "sarif")
+    (log,) = orjson.loads(done.output)["runs"]
+    found = {result["ruleId"]: result for result in log["results"]}
+    assert {"IMG-07", "IMG-11", "IMG-12"} <= set(found)
+    region = found["IMG-07"]["locations"][0]["physicalLocation"]["region"]
+    assert region["startLine"] > 1
+
+
+@pytest.mark.parametrize(("form", "word"), [("json", '"approved_for_production": false'), ("terminal", "rejected")])
+def test_an_image_with_critical_vulnerabilities_is_rejected(folder: Path, form: str, word: str) -> None:
+    done = run("approve", IMAGE, "--scans", folder / "scans", "-o", form)
+    assert done.exit_code == 1
+    assert word in done.output
+    assert "Update openssl from 3.0.11-1 to 3.0.15-1" in done.output
+
+
+TRIVY = """#!/bin/sh
+cat {report}
+exit 10
+"""
+
+
+def test_images_are_scanned_first_by_the_program_that_is_named(folder: Path) -> None:
+    (folder / "trivy").write_text(TRIVY.format(report=folder / "scans" / "trivy.json"))
+    (folder / "trivy").chmod(0o755)
+    kept = folder / "kept"
+    done = run(folder / "deploy", "--scans", kept, "--scan", "--trivy", folder / "trivy", "--every", "1h",
+               "--rounds", "1")  # fmt: skip
+    assert done.exit_code == 1, done.output
+    (file,) = kept.rglob("*.json")
+    assert file.name.startswith("bank__registry.example.com_upi-switch__2.3__")
+    assert "overdue" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "name files, or --live"),
+        (("x.yaml", "--live"), "list the images of files or, with --live, of the cluster"),
+        (("x.yaml", "--scan"), "name it by --scans"),
+        (("x.yaml", "--every", "1h", "--at", "02:00"), "not both"),
+        (("x.yaml", "--at", "2 o'clock"), "no time of day"),
+        (("x.yaml", "--deadline", "severe=1"), "name one of"),
+        (("x.yaml", "--scans", "s", "--scan", "--trivy", "no-such-program"), "install Trivy"),
+        (("--scans", "s", "--kev", FOLDER / "grype.json"), "cannot be believed"),
+    ],
+)
+def test_what_cannot_be_done_is_said(arguments: tuple[object, ...], said: str) -> None:
+    done = run(*arguments)
+    assert done.exit_code != 0
+    assert said in done.output
