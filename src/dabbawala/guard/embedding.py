@@ -230,7 +230,8 @@ def _of_words(words: list[tuple[str, Any]], name: str) -> Iterator[_Text]:
     if len(words) < 3 or not _SHELL.fullmatch(str(words[0][1])):
         return
     for index, (_, word) in enumerate(words[1:-1], 1):
-        if not isinstance(word, str) or not word.startswith("-"):
+        valued = str(words[index - 1][1]).endswith("o")  # -euo pipefail
+        if not isinstance(word, str) or not (word.startswith("-") or valued):
             return
         if _COMMAND_FLAG.fullmatch(word):
             path, text = words[index + 1]

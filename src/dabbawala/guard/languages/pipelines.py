@@ -52,9 +52,9 @@ def _extended(pipeline: Mapping[str, Any], name: str, depth: int) -> Object:
     own = pipeline.get(name)
     if not isinstance(own, dict) or depth > EXTENDS_MAX:
         return {}
-    parents = own.get("extends") or ()
+    parents = own.get("extends")
     found: Object = {}
-    for parent in [parents] if isinstance(parents, str) else parents:
+    for parent in [parents] if isinstance(parents, str) else parents if isinstance(parents, list) else ():
         _merge(found, _extended(pipeline, str(parent), depth + 1))
     _merge(found, own)
     return found

@@ -49,7 +49,7 @@ _ENDING = (
 _PLAIN_SECONDS = frozenset(("duration", "interval", "timeout", "stabilizationWindowSeconds"))
 _HEDGED = re.compile(
     r"\b(?:was|were|from|instead|default|previous|before|after|until|than|not|max|min|up to|at least|at most|per|each"
-    r"|of|about|approx|around|other|total|first|last|between|if|when|would|should|could|vs|over|under|older|within|x)\b"
+    r"|about|approx|around|other|total|first|last|between|if|when|would|should|could|vs|over|under|older|within|x)\b"
     r"|[~<>=*/+]|->",
     re.IGNORECASE,
 )
@@ -102,7 +102,7 @@ def _percent(field: str, value: Any, said: Said) -> _Pair | None:
 
 def _seconds(field: str, value: Any, said: Said) -> _Pair | None:
     unit = _SECONDS.get(said.unit.lower())
-    if unit is None or (said.unit == "m" and not isinstance(value, str)):
+    if unit is None or field == "cpu" or (said.unit == "m" and not isinstance(value, str)):
         return None
     stated = said.number * unit
     if isinstance(value, str) and _DURATION.fullmatch(value):

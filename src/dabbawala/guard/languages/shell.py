@@ -25,6 +25,9 @@ from dabbawala.guard.languages.shell_words import (
 COMMANDS_MAX = 4000
 """Commands of one script that are looked at."""
 
+LOOPS_DEEP_MAX = 64
+"""Loops inside of each other that are followed."""
+
 SHOWN_MAX = 60
 """Characters of a command that a message repeats."""
 
@@ -109,7 +112,7 @@ class _Reader:
         word = token.text
         if word in _OPENING:
             self.opened.append(word)
-            if word in ("while", "until", "for"):
+            if word in ("while", "until", "for") and len(self.running) < LOOPS_DEEP_MAX:
                 self.running.append(_Loop(word, token.line, len(self.opened)))
         elif word in _OPENING.values():
             self._close(word)
@@ -268,8 +271,8 @@ def model(text: str, *, interpreter: str = "", options: Sequence[str] = ()) -> O
 
 def _marked(commands: list[Object]) -> list[Object]:
     """In the order in which they stand; each knows the name of the one that its output goes to or comes from."""
-    for one, after in zip(commands, [*commands[1:], None], strict=True):
-        one["to"] = after["name"] if one["piped"] and after is not None else ""
+    for one, after in zip(commands, [*commands[1:], {"name": ""}], strict=False):
+        one["to"] = after["name"] if one["piped"] else ""
     return commands
 
 

@@ -57,10 +57,10 @@ def contradictions(world: World, obj: Mapping[str, Any]) -> list[Object]:
 
 
 def _contradictions(document: Document) -> Iterator[Object]:
-    obj = document.object
+    obj, place = document.object, document.placing()
     zone = _zone(obj)
     for path, name, value in remarks.leaves(obj):
-        line = document.source_line(document.position(path).line)
+        line = document.source_line(place(path).line)
         found = remarks.COMMENT.search(line) if "#" in line else None
         if found is None or not _holds(line[: found.start()], value):
             continue

@@ -7,6 +7,7 @@ search. Source of the rules: Prometheus 3 (ranges and look-back are left-open an
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -36,12 +37,37 @@ def never() -> bool:
 KEEP_LABELS = frozenset({"sort", "sort_desc", "sort_by_label", "sort_by_label_desc", "label_replace", "label_join"})
 
 
+NESTING_MAX = 200
+"""Brackets inside of each other. The parser follows what nests by recursion, and a stack that overflows there ends the
+process."""
+
+OPERATORS_MAX = 1_000
+"""Operators of a query: a chain of them nests as deep as it is long."""
+
+_OPERATOR = re.compile(r"[-+*/%^]|[<>=!]=?|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
+_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`")
+
+
 def parse(query: str) -> Any:
     """The typed tree. Raises QueryError with the parser's words."""
+    if _too_deep(_QUOTED.sub("", query)):
+        raise QueryError('invalid parameter "query": it nests too deeply')
     try:
         return parser.parse(query)
     except ValueError as error:
         raise QueryError(f'invalid parameter "query": {error}') from error
+
+
+def _too_deep(query: str) -> bool:
+    depth = 0
+    for character in query:
+        if character in "([{":
+            depth += 1
+            if depth > NESTING_MAX:
+                return True
+        elif character in ")]}":
+            depth -= 1
+    return len(_OPERATOR.findall(query)) > OPERATORS_MAX
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""Tests of what guard reads beside manifests."""
