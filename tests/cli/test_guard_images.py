@@ -56,6 +56,13 @@ def test_json_tells_the_same_bytes_but_for_the_time(folder: Path) -> None:
     assert first["images"][0]["used_by"] == [{"namespace": "bank", "workload": "Pod switch", "container": "web"}]
 
 
+def test_the_images_of_some_namespaces_can_be_asked_for(folder: Path) -> None:
+    done = run(folder / "deploy", "--scans", folder / "scans", "-n", "shop", "-n", "web")
+    assert (done.exit_code, done.output) == (0, "0 images\n")
+    done = run(folder / "deploy", "--scans", folder / "scans", "-n", "shop", "-n", "bank")
+    assert "1 images: 1 overdue" in done.output
+
+
 def test_without_any_report_nothing_is_known(folder: Path) -> None:
     done = run(folder / "deploy")
     assert done.exit_code == 2

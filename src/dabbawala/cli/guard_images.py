@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class Asked:
 
     paths: tuple[str, ...]
     live: bool
-    namespace: str
+    namespaces: tuple[str, ...]
     form: str
     file: Path | None
     gate: bool
@@ -74,6 +74,7 @@ class Asked:
     scan: bool
     trivy: str
     timeout: float
+    compliance: str
     every: str
     at: str
     timezone: str
@@ -108,7 +109,8 @@ class Asked:
 @connection.options
 @guard_images_given.options
 @click.option("--live", is_flag=True, help="The images of the pods that run in the cluster.")
-@click.option("-n", "--namespace", default="", help="Of the cluster, only this namespace.")
+@click.option("-n", "--namespace", "namespaces", multiple=True,
+              help="Only the images of this namespace; may be repeated.")  # fmt: skip
 @click.option("-o", "--output", "form", type=click.Choice(FORMATS), default=TERMINAL, show_default=True,
               help="The images and their state, or, in the other forms, the findings of the checks.")  # fmt: skip
 @click.option("-f", "--file", type=click.Path(path_type=Path), help="Write there instead of to the standard output.")
@@ -120,6 +122,8 @@ class Asked:
 @click.option("--trivy", default="trivy", show_default=True, metavar="PROGRAM", help="The Trivy to scan with.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=runs.SECONDS_MAX, show_default=True,
               metavar="SECONDS", help="Of one scan.")  # fmt: skip
+@click.option("--compliance", default="", metavar="NAME",
+              help="Have Trivy make this compliance report too, such as docker-cis-1.6.0.")  # fmt: skip
 @click.option("--every", default="", metavar="24h", help="Do it again and again, so far apart.")
 @click.option("--at", default="", metavar="02:00", help="Do it every day at this time.")
 @click.option("--timezone", default="", metavar="ZONE", help="Of --at, such as Asia/Kolkata.  [default: UTC]")
@@ -162,10 +166,17 @@ class _Seen:
     problems: list[Problem]
     whole: bool = False
 
+    def of(self, namespaces: Sequence[str]) -> _Seen:
+        """Only the images of some namespaces; of all where none is named."""
+        if not namespaces:
+            return self
+        uses = {name: [use for use in users if use.namespace in namespaces] for name, users in self.uses.items()}
+        return replace(self, uses={name: users for name, users in uses.items() if users})
+
 
 async def _once(ctx: click.Context, asked: Asked, given: Given) -> int:
     now = SystemClock().now()
-    seen = await _of_cluster(ctx, asked, now) if asked.live else _of_files(asked, now)
+    seen = (await _of_cluster(ctx, asked, now) if asked.live else _of_files(asked, now)).of(asked.namespaces)
     scanned = await _scan(seen, asked, given, now) if asked.scan else []
     now = SystemClock().now()
     reports = given.reports(now)
@@ -176,7 +187,7 @@ async def _once(ctx: click.Context, asked: Asked, given: Given) -> int:
     if asked.form in (TERMINAL, JSON):
         _write(asked, _listing(asked, listed, reports.archive, now, shown))
     else:
-        _write(asked, _findings(asked.form, seen, reports, given, now))
+        _write(asked, _findings(asked, seen, reports, given, now=now))
     for problem in seen.problems:
         click.echo(f"{problem.place}: {problem.message}", err=True)
     unsent = await _upload(asked, listed, now)
@@ -195,13 +206,15 @@ def _write(asked: Asked, data: bytes) -> None:
         stream.write(data)
 
 
-def _findings(form: str, seen: _Seen, reports: Reports, given: Given, now: datetime) -> bytes:
+def _findings(asked: Asked, seen: _Seen, reports: Reports, given: Given, *, now: datetime) -> bytes:
     """What the checks of images say of the objects."""
-    asked = [checks.shipped()[name] for name in CHECKS]
-    report = Report(checks=asked, problems=list(seen.problems))
+    known = [checks.shipped()[name] for name in CHECKS]
+    report = Report(checks=known, problems=list(seen.problems))
     world = World(seen.inventory, now=now, whole=seen.whole, images=reports)
-    scanning.judge(world, Engine(asked, given.accepted(), now=now), report)
-    module = importlib.import_module(f"dabbawala.guard.outputs.as_{form.replace('-', '_')}")
+    scanning.judge(world, Engine(known, given.accepted(), now=now), report)
+    if asked.namespaces:
+        report.findings = [one for one in report.findings if one.subject.namespace in asked.namespaces]
+    module = importlib.import_module(f"dabbawala.guard.outputs.as_{asked.form.replace('-', '_')}")
     parts: Iterable[bytes] = module.parts(report) if hasattr(module, "parts") else [module.render(report)]
     return b"".join(parts)
 
@@ -221,8 +234,9 @@ def _of_files(asked: Asked, now: datetime) -> _Seen:
 
 
 async def _of_cluster(ctx: click.Context, asked: Asked, now: datetime) -> _Seen:
+    only = asked.namespaces[0] if len(asked.namespaces) == 1 else ""
     async with connection.client(ctx) as client:
-        found = await Reader(client, asked.namespace).read()
+        found = await Reader(client, only).read()
     world = World(found.inventory, now=now, whole=found.whole)
     return _Seen(found.inventory, running.of_cluster(world), found.problems, found.whole)
 
@@ -243,12 +257,12 @@ def _told(reports: Reports) -> list[Name]:
 async def _scan(seen: _Seen, asked: Asked, given: Given, now: datetime) -> list[runs.Ran]:
     """Raises CouldNotTell where there is no Trivy."""
     try:
-        program = runs.program(asked.trivy)
+        program = runs.Program(runs.program(asked.trivy), asked.timeout, asked.compliance)
     except runs.NoTrivy as wrong:
         raise CouldNotTell(str(wrong)) from wrong
     found = {name: sorted({use.namespace for use in users}) for name, users in seen.uses.items()}
     folder = timetable.folder(given.scans[0], now)
-    ran = await runs.scan(found, folder, program, asked.timeout)
+    ran = await runs.scan(found, folder, program)
     timetable.prune(given.scans[0], asked.keep)
     for one in ran:
         if one.failure:

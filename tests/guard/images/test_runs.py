@@ -19,6 +19,7 @@ from tests.guard.images.worlds import DIGEST, FOLDER, SWITCH
 OTHER = Name.of("registry.example.com/web:1")
 TRIVY = f"""#!/bin/sh
 for last; do :; done
+case "$*" in *docker-cis*) echo '{{"ID": "docker-cis-1.6.0"}}'; exit 0 ;; esac
 case "$last" in
   *upi-switch*) cat {FOLDER}/trivy.json; exit 10 ;;
   *slow*) exec sleep 60 ;;
@@ -39,7 +40,7 @@ def program(tmp_path: Path) -> str:
 
 
 async def test_each_image_is_scanned_once_and_filed_for_each_namespace(tmp_path: Path, program: str) -> None:
-    (ran,) = await runs.scan({SWITCH: ["bank", "shop"]}, tmp_path / "scans", program)
+    (ran,) = await runs.scan({SWITCH: ["bank", "shop"]}, tmp_path / "scans", runs.Program(program))
     assert (ran.status, ran.failure) == (runs.FOUND, "")
     names = sorted(path.name for path in (tmp_path / "scans").iterdir())
     assert names == [f"{n}__registry.example.com_upi-switch__2.3__{'a' * 12}.json" for n in ("bank", "shop")]
@@ -56,11 +57,18 @@ async def test_each_image_is_scanned_once_and_filed_for_each_namespace(tmp_path:
 )
 async def test_a_scan_that_fails_leaves_a_file_that_says_so(tmp_path: Path, program: str, image: str, why: str) -> None:
     name = Name.of(image)._replace(digest=DIGEST)
-    (ran,) = await runs.scan({name: ["shop"]}, tmp_path / "scans", program, 0.5)
+    (ran,) = await runs.scan({name: ["shop"]}, tmp_path / "scans", runs.Program(program, 0.5))
     assert why in ran.failure
     heard = folders.archive([tmp_path / "scans"]).heard(name, datetime(2026, 1, 1, tzinfo=UTC), 7)
     assert heard.broken
     assert why in heard.reason
+
+
+async def test_a_compliance_report_is_kept_beside_the_scan_and_not_read_as_one(tmp_path: Path, program: str) -> None:
+    (ran,) = await runs.scan({SWITCH: ["bank"]}, tmp_path / "scans", runs.Program(program, 60, "docker-cis-1.6.0"))
+    assert ran.failure == ""
+    assert b"docker-cis-1.6.0" in ran.files[0].with_suffix(runs.COMPLIANCE).read_bytes()
+    assert len(folders.archive([tmp_path / "scans"]).records) == 1
 
 
 def test_a_missing_trivy_is_told_with_what_to_do() -> None:

@@ -26,6 +26,8 @@ SCANS_MAX = 4
 FOUND = 10
 MESSAGE_MAX = 500
 """Characters of Trivy's complaint that are kept."""
+COMPLIANCE = ".compliance"
+"""How files of compliance reports end: they are kept for auditors, and not read here."""
 SEVERITIES = "CRITICAL,HIGH,MEDIUM"
 _SCANNED = ("vuln", "misconfig", "secret")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
@@ -53,29 +55,55 @@ def program(name: str) -> str:
     return found
 
 
-async def scan(
-    found: Mapping[Name, Sequence[str]], folder: Path, trivy_at: str, seconds: float = SECONDS_MAX
-) -> list[Ran]:
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Trivy, how long it may take for one image, and the compliance report that it makes besides, if any."""
+
+    path: str
+    seconds: float = SECONDS_MAX
+    compliance: str = ""
+
+
+async def scan(found: Mapping[Name, Sequence[str]], folder: Path, program: Program) -> list[Ran]:
     """Scan every image once and file its report under each of the namespaces that run it."""
     folder.mkdir(parents=True, exist_ok=True)
     gate = asyncio.Semaphore(SCANS_MAX)
 
     async def one(name: Name, namespaces: Sequence[str]) -> Ran:
+        files = [folder / file_name(namespace, name) for namespace in namespaces or [""]]
         async with gate:
-            status, report, failure = await _run([trivy_at, *_arguments(name)], seconds)
-        data, failure = _marked(name, report, failure)
-        files = tuple(folder / file_name(namespace, name) for namespace in namespaces or [""])
-        for file in files:
-            file.write_bytes(data)
-        return Ran(name, status, failure, files)
+            status, report, failure = await _run([program.path, *_arguments(name)], program.seconds)
+            data, failure = _marked(name, report, failure)
+            _file(files, data)
+            if program.compliance and not failure:
+                failure = await _comply(name, files, program)
+        return Ran(name, status, failure, tuple(files))
 
     return list(await asyncio.gather(*(one(name, namespaces) for name, namespaces in found.items())))
 
 
+async def _comply(name: Name, files: Sequence[Path], program: Program) -> str:
+    """File the compliance report beside the scan; gives why there is none."""
+    given = ["image", "--quiet", "--format", "json", "--compliance", program.compliance, "--report", "all"]
+    _, report, failure = await _run([program.path, *given, "--", _asked(name)], program.seconds)
+    if failure:
+        return f"compliance {program.compliance}: {failure}"
+    _file([file.with_suffix(COMPLIANCE) for file in files], report)
+    return ""
+
+
+def _file(files: Sequence[Path], data: bytes) -> None:
+    for file in files:
+        file.write_bytes(data)
+
+
 def _arguments(name: Name) -> list[str]:
     given = ["image", "--quiet", "--format", "json", "--exit-code", str(FOUND), "--severity", SEVERITIES]
-    asked = f"{name.repository}@{name.digest}" if name.digest else name.key
-    return [*given, "--scanners", ",".join(_SCANNED), "--image-config-scanners", "misconfig,secret", "--", asked]
+    return [*given, "--scanners", ",".join(_SCANNED), "--image-config-scanners", "misconfig,secret", "--", _asked(name)]
+
+
+def _asked(name: Name) -> str:
+    return f"{name.repository}@{name.digest}" if name.digest else name.key
 
 
 def file_name(namespace: str, name: Name) -> str:
