@@ -39,6 +39,7 @@ bench: $(VENV)/ready  ## Benchmarks: ratios against a named peer in the same run
 	$(BIN)/python bench/network.py
 	$(BIN)/python bench/runtime.py
 	$(BIN)/python bench/cel.py
+	$(BIN)/python bench/guard.py
 	$(BIN)/python bench/agreement.py
 
 docs: $(VENV)/ready  ## Derive docs/reference from the code

@@ -18,28 +18,33 @@ _IMAGES = (
     "registry.example.com/{team}/worker@sha256:" + "ab" * 32,
     "redis:latest",
 )
+APPLICATION, NAMESPACE = 25, 400
+"""Of so many manifests, those of one team are one application, or stand in one namespace."""
+
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
 _OTHERS = ("Service", "ConfigMap", "NetworkPolicy", "Role", "Ingress")
 
 
-def write(folder: Path, count: int, seed: int = 1) -> None:
-    """`count` manifests, one file each, in a folder per team."""
-    for index, manifest in enumerate(manifests(count, seed)):
+def write(folder: Path, count: int, seed: int = 1, *, spread: bool = False) -> None:
+    """`count` manifests, one file each, in a folder for each namespace."""
+    for index, manifest in enumerate(manifests(count, seed, spread=spread)):
         home = folder / manifest["metadata"]["namespace"]
         home.mkdir(parents=True, exist_ok=True)
         (home / f"{index:05}-{manifest['kind'].lower()}.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
 
 
-def manifests(count: int, seed: int = 1) -> Iterator[Manifest]:
+def manifests(count: int, seed: int = 1, *, spread: bool = False) -> Iterator[Manifest]:
+    """With `spread` more manifests are more applications in more namespaces, not larger ones."""
     dice = random.Random(seed)
     for index in range(count):
         kind = dice.choice(_WORKLOADS if dice.random() < 0.7 else _OTHERS)
         team = dice.choice(_TEAMS)
-        labels = {"app.kubernetes.io/name": f"{team}-{index % 50}"}
+        labels = {"app.kubernetes.io/name": f"{team}-{index // APPLICATION if spread else index % 50}"}
+        namespace = f"{team}-{index // NAMESPACE}" if spread else team
         yield {
             "apiVersion": _VERSIONS[kind],
             "kind": kind,
-            "metadata": {"name": f"{team}-{index}", "namespace": team, "labels": labels},
+            "metadata": {"name": f"{team}-{index}", "namespace": namespace, "labels": labels},
             **_body(kind, team, labels, dice),
         }
 

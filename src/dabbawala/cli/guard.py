@@ -157,6 +157,10 @@ def showing(command: Callable[..., Any]) -> Callable[..., Any]:
 def scan(paths: Sequence[str], asked: Asked, shown: Shown, *, live: Live, files: Files, clauses: ByClause) -> None:
     """Scan manifests: files, folders, Helm charts, Kustomize folders, or - for the standard input; or a cluster."""
     live.check(paths)
+    if files.watch and (live.asks or shown.form != TERMINAL or shown.file is not None or clauses.names):
+        raise click.UsageError("--watch follows files and prints what changes: leave out what asks for another report")
+    if files.watch:
+        raise click.exceptions.Exit(files.follow(paths, asked))
     asked, write = clauses.over(asked, shown, paths)
     if live.asks:
         report = live.scan(paths, asked)

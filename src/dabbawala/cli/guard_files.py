@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,15 +20,30 @@ if TYPE_CHECKING:
     from dabbawala.cli.guard import Asked
     from dabbawala.guard.checks import Check
     from dabbawala.guard.engine import Engine, Judgement
-    from dabbawala.guard.findings import Report
+    from dabbawala.guard.findings import Problem, Report
+    from dabbawala.guard.watching import Difference, Watched
     from dabbawala.guard.world import World
+
+
+def _print(step: Difference, watched: Watched) -> None:
+    """What a step has changed, if anything, and how things stand."""
+    from dabbawala.guard.outputs import as_terminal
+
+    if step:
+        style = as_terminal.style_of(sys.stdout)
+        lines = [*as_terminal.changes(step.new, step.gone, style), as_terminal.summary(watched.tally(), style)]
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """How files are scanned. `jobs` is the number of processes, 0 for as many as pay."""
+    """How files are scanned. `jobs` is the number of processes, 0 for as many as pay; `target` the release of
+    Kubernetes that the manifests are for."""
 
     jobs: int
+    watch: bool
+    target: tuple[int, int] | None = None
 
     def scan(self, paths: Sequence[str], asked: Asked, show: Callable[[Report], None]) -> Report:
         from dabbawala.guard import scanning
@@ -35,11 +53,48 @@ class Files:
         kept = Cache(folder_of(os.environ))
         chosen = asked.checks(kept.checks)
         report = scanning.of_paths(
-            paths, chosen, asked.exceptions, now=SystemClock().now(), store=kept.store, split=self._split
-        )
+            paths, chosen, asked.exceptions, now=SystemClock().now(), store=kept.store, split=self._split,
+            target=self.target,
+        )  # fmt: skip
         kept.save()
         show(report)
         return report
+
+    def follow(self, paths: Sequence[str], asked: Asked) -> int:
+        """Scan, then say what every change of the files brings and ends, until Ctrl-C; the status of the last state."""
+        from dabbawala.guard.cache import Cache, folder_of
+        from dabbawala.guard.engine import Engine
+        from dabbawala.guard.notices import Notices
+        from dabbawala.guard.outputs import as_terminal
+        from dabbawala.guard.scanning import exceptions_of
+        from dabbawala.guard.watching import Watched
+
+        if "-" in paths:
+            raise click.UsageError("--watch follows files, not the standard input")
+        kept, now = Cache(folder_of(os.environ)), SystemClock().now()
+        problems: list[Problem] = []
+        given = list(exceptions_of(asked.exceptions, problems))
+        engine = Engine(asked.checks(kept.checks), given, now=now, store=kept.store)
+        gc.disable()
+        watched = Watched(paths, engine, now=now)
+        kept.save()
+        last = watched.report()
+        last.problems += problems
+        as_terminal.write(last, sys.stdout)
+        with suppress(KeyboardInterrupt), Notices() as notices:
+            notices.follow(watched.folders)
+            change: tuple[set[Path] | None, bool] = (None, True)  # what has changed before anybody gave notice
+            while True:
+                for step in watched.steps(change[0], more=change[1]):
+                    _print(step, watched)
+                if change[1]:
+                    notices.follow(watched.folders)
+                gc.collect()
+                gc.freeze()  # what stays need not be looked through when the next change comes
+                change = notices.wait()
+        last = watched.report()
+        last.problems += problems
+        return asked.status(last)
 
     def _split(self, world: World, engine: Engine, checks: Sequence[Check]) -> Iterable[Judgement]:
         from dabbawala.guard import workers
@@ -48,13 +103,27 @@ class Files:
         return workers.judgements(world, engine, checks, jobs)
 
 
+def _release(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int, int] | None:
+    from dabbawala.guard.resources import release
+
+    found = release(given) if given is not None else None
+    if given is not None and found is None:
+        raise click.BadParameter(f"{given!r} is no release; write it as 1.30")
+    return found
+
+
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of a scan of files; it gets them as `files`."""
 
     @click.option("-j", "--jobs", type=click.IntRange(0, 64), default=0, metavar="N",
                   help="Judge in N processes; otherwise in as many as pay.")  # fmt: skip
+    @click.option("--watch", is_flag=True, help="Go on, and say of every change of the files what it brings and ends.")
+    @click.option("--kubernetes-version", metavar="X.Y", callback=_release,
+                  help="The release that the manifests are for, by which versions of the API are gone or going.")  # fmt: skip
     @wraps(command)
-    def taken(*args: Any, jobs: int, **rest: Any) -> Any:
-        return command(*args, files=Files(jobs), **rest)
+    def taken(
+        *args: Any, jobs: int, watch: bool, kubernetes_version: tuple[int, int] | None, **rest: Any
+    ) -> Any:
+        return command(*args, files=Files(jobs, watch, kubernetes_version), **rest)
 
     return taken

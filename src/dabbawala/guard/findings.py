@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -85,6 +86,27 @@ class Problem:
 
 
 @dataclass(slots=True)
+class Tally:
+    """What a summary says of a report. `found` counts findings by status and severity."""
+
+    files: int = 0
+    objects: int = 0
+    checks: int = 0
+    passed: int = 0
+    problems: int = 0
+    found: Counter[tuple[Status, str]] = field(default_factory=Counter)
+
+    @staticmethod
+    def sort_of(finding: Finding) -> tuple[Status, str]:
+        return finding.status, finding.check.severity
+
+    def of(self, *statuses: Status, severity: str = "") -> int:
+        return sum(
+            count for (status, found), count in self.found.items() if status in statuses and severity in ("", found)
+        )
+
+
+@dataclass(slots=True)
 class Report:
     """All of a scan. `passed` counts by check id how many objects passed, `passed_in` by namespace how many checks they
     passed; `objects` were looked at."""
@@ -96,6 +118,11 @@ class Report:
     checks: Sequence[Check] = ()
     objects: int = 0
     files: int = 0
+
+    def tally(self) -> Tally:
+        found = Counter(map(Tally.sort_of, self.findings))
+        passed = sum(self.passed.values())
+        return Tally(self.files, self.objects, len(self.checks), passed, len(self.problems), found)
 
     @property
     def failures(self) -> list[Finding]:

@@ -7,7 +7,7 @@ else means, and what one object owns another is judged by: where those change, e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,7 +19,7 @@ from dabbawala.guard import scanning, sources
 from dabbawala.guard.defaulting import Preparation
 from dabbawala.guard.documents import Document
 from dabbawala.guard.engine import Asked, Engine, Judgement, PlaceOf
-from dabbawala.guard.findings import Finding, Problem, Report
+from dabbawala.guard.findings import Finding, Problem, Report, Tally
 from dabbawala.guard.heap import Heap
 from dabbawala.guard.inventory import Inventory, Item
 from dabbawala.guard.sources import Entry
@@ -31,9 +31,11 @@ Key = tuple[object, ...]
 
 @dataclass(slots=True)
 class _Part:
-    """What one entry of a listing holds. `problems` are those of reading it and of what is no object at all."""
+    """What one entry of a listing holds. `stamp` is made of its content, `written` of the file's state; `problems` are
+    those of reading it and of what is no object at all."""
 
     stamp: object
+    written: tuple[int, int, int] | None
     documents: list[Document]
     problems: list[Problem]
     items: list[Item] | None = None
@@ -77,52 +79,52 @@ class Watched:
         self._native: dict[Item, Judgement] = {}
         self._related: dict[Item, Said] = {}
         self._implied: dict[str, tuple[Judgement, frozenset[Note]]] = {}
+        self._tally = Tally()
 
     @property
     def folders(self) -> set[Path]:
         """Where something may change."""
-        below = (path if path.is_dir() else path.parent for path in self._parts)
-        named = (Path(path) if Path(path).is_dir() else Path(path).parent for path in self._paths)
-        return {folder for found in chain(below, named) for folder in sources.folders(found)}
+        found = {path.parent for path in self._parts}
+        for path in map(Path, self._paths):
+            found |= set(sources.folders(path)) if path.is_dir() else {path.parent}
+        for part in self._parts.values():
+            if isinstance(part.stamp, tuple):  # of something rendered: the files that it is rendered from
+                found |= {Path(name).parent for name, _, _ in part.stamp}
+        return found
 
-    def update(self, touched: Iterable[Path] | None = None) -> Difference:
-        """Look again at everything, or at files that were only written to."""
-        found = list(self.steps(touched))
+    def update(self, touched: Iterable[Path] | None = None, *, more: bool = False) -> Difference:
+        """Look again at all content; or at files that were written to and, with `more`, at what has come, gone or
+        changed its state beside them."""
+        found = list(self.steps(touched, more=more))
         new, gone = (tuple(chain(*(getattr(step, side) for step in found))) for side in ("new", "gone"))
         return Difference(new, gone)
 
-    def steps(self, touched: Iterable[Path] | None = None) -> Iterator[Difference]:
+    def steps(self, touched: Iterable[Path] | None = None, *, more: bool = False) -> Iterator[Difference]:
         """As `update`, step by step: first what files say by themselves, then what they mean for each other."""
-        parts = self._read(None if touched is None else set(touched))
+        parts = self._read(None if touched is None else set(touched), more=more)
         if parts is None:
             return
-        before = self._items()
-        if self._world is not None and _definitions(parts) != _definitions(self._parts):
-            yield self._anew()
-            return
+        old, new = _changed(self._parts, parts), _changed(parts, self._parts)
         if self._world is None:
-            self._preparation = Preparation(_definitions(parts))
-        self._prepare(parts)
-        old, self._parts = self._parts, parts
-        gone, new = before - self._items(), self._items() - before
-        if old and any(item.controller or item.uid for item in gone | new):
+            self._preparation = Preparation(_definitions(new))
+        elif _definitions(old) != _definitions(new) or any(map(_is_owned, _items(old))):
             yield self._anew()
             return
+        self._prepare(new)
+        if self._world is not None and any(map(_is_owned, _items(new))):
+            yield self._anew()
+            return
+        self._parts = parts
         spaces = self._inventory.namespaces
-        self._inventory = Inventory.of_items(self._ordered(), self._preparation.resources)
+        self._inventory = Inventory.of_items(_items(parts.values()), self._preparation.resources)
         renamed = set(_different(spaces, self._inventory.namespaces))
-        yield self._ask_native(gone, new, renamed)
-        yield self._ask_relations(gone, new, renamed)
+        gone, come = set(_items(old)), set(_items(new))
+        yield self._ask_native(gone, come, renamed)
+        yield self._ask_relations(gone, come, renamed)
 
-    def _ordered(self) -> Iterator[Item]:
-        return chain(*(part.items or () for part in self._parts.values()))
-
-    def _items(self) -> set[Item]:
-        return set(self._ordered())
-
-    def _prepare(self, parts: Mapping[Path, _Part]) -> None:
+    def _prepare(self, parts: Iterable[_Part]) -> None:
         resources = self._preparation.resources
-        for part in parts.values():
+        for part in parts:
             if part.items is None:
                 report, heap = Report(), Heap()
                 part.items = []
@@ -139,15 +141,12 @@ class Watched:
         report.problems.sort(key=lambda problem: (problem.place.file, problem.place.line, problem.place.column))
         return report
 
-    def outline(self) -> Report:
-        """As `report`, in no order: enough to count."""
-        report = Report(checks=self._engine.checks, objects=len(self._inventory), files=len(self._parts))
-        for judgement in self._judgements():
-            report.findings += judgement.findings
-            for name in judgement.passed:
-                report.passed[name] = report.passed.get(name, 0) + 1
-        report.problems = [problem for part in self._parts.values() for problem in part.problems]
-        return report
+    def tally(self) -> Tally:
+        """What the summary of `report` says."""
+        found = self._tally
+        found.files, found.objects, found.checks = len(self._parts), len(self._inventory), len(self._engine.checks)
+        found.problems = sum(len(part.problems) for part in self._parts.values())
+        return found
 
     def _judgements(self) -> Iterator[Judgement]:
         yield from self._native.values()
@@ -157,14 +156,13 @@ class Watched:
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
-    def _read(self, touched: set[Path] | None) -> dict[Path, _Part] | None:
+    def _read(self, touched: set[Path] | None, *, more: bool) -> dict[Path, _Part] | None:
         """What all entries hold now; None where nothing has changed."""
-        if touched is not None and self._simply_written(touched):
-            listed = [Entry(path, sources.FILE) for path in touched]
-            read = {entry.path: self._part(entry) for entry in listed}
-            return {path: read.get(path, part) for path, part in self._parts.items()}
+        if touched is not None and not more and self._simply_written(touched):
+            return self._parts | {path: self._part(Entry(path, sources.FILE)) for path in touched}
         entries = {entry.path: entry for entry in sources.listed(self._paths)}
-        found = {path: self._part(entry) for path, entry in entries.items()}
+        trusted = set() if touched is None else self._parts.keys() - touched
+        found = {path: self._trusted(entry, trusted) for path, entry in entries.items()}
         same = list(found) == list(self._parts) and all(found[path] is self._parts[path] for path in found)
         return None if same and self._world is not None else found
 
@@ -173,19 +171,26 @@ class Watched:
         known = all(path in self._parts and isinstance(self._parts[path].stamp, int) for path in touched)
         return known and not any(isinstance(part.stamp, tuple) for part in self._parts.values())
 
+    def _trusted(self, entry: Entry, trusted: Set[Path]) -> _Part:
+        """What an entry holds; of one that is trusted as its state says."""
+        known = self._parts.get(entry.path)
+        unread = known is not None and known.written is not None and entry.path in trusted
+        return known if unread and known is not None and known.written == _state(entry) else self._part(entry)
+
     def _part(self, entry: Entry) -> _Part:
         """What an entry holds, read again only if it has changed."""
-        source = sources.opened(entry)
+        state, source = _state(entry), sources.opened(entry)
         content = hash((source.data, source.problems))
-        stamp: object = content if source.render is None else ("rendered", *sources.stamps(entry))
+        stamp: object = content if source.render is None else tuple(sources.stamps(entry))
         known = self._parts.get(entry.path)
         if known is not None and known.stamp == stamp:
+            known.written = state
             return known
         report, heap = Report(), Heap()
         documents = list(scanning.documents_of(source.read(), report))
         for document in documents:
             document.pack(heap)
-        return _Part(stamp, documents, report.problems)
+        return _Part(stamp, state, documents, report.problems)
 
     def _anew(self) -> Difference:
         before = [finding for judgement in self._judgements() for finding in judgement.findings]
@@ -197,75 +202,115 @@ class Watched:
     # Asking ----------------------------------------------------------------------------------------------------------
 
     def _ask_native(self, gone: set[Item], new: set[Item], renamed: set[str]) -> Difference:
-        ended: list[Finding] = []
-        begun: list[Finding] = []
+        turn = _Turn(self._tally)
         for item in gone:
-            ended += self._native.pop(item, _SILENT).findings
+            turn.end(self._native.pop(item, _SILENT))
         moved = {item for item in self._native if item.namespace in renamed} if renamed else set()
         for item in self._inventory if new or moved else ():
             if (item in new or item in moved) and self._inventory.owner(item) is None:
                 space = self._inventory.namespaces.get(item.namespace)
                 request, place = scanning.asked_about(item)
-                ended += self._native.get(item, _SILENT).findings
+                turn.end(self._native.get(item, _SILENT))
                 said = self._engine.judge(request, None if space is None else space.object, place, native=True)
-                self._native[item] = said
-                begun += said.findings
-        return _difference(ended, begun)
+                self._native[item] = turn.begin(said)
+        return turn.difference()
 
     def _ask_relations(self, gone: set[Item], new: set[Item], renamed: set[str]) -> Difference:
         changed = frozenset(chain(chain(*map(notes_of, gone | new)), _notes_of_spaces(renamed)))
         world = TracedWorld(self._inventory, now=self._now, before=self._world, changed=changed)
         self._world = world
-        ended: list[Finding] = []
-        begun: list[Finding] = []
+        turn = _Turn(self._tally)
         for item in gone:
-            ended += chain(*(said.findings for said, _ in self._related.pop(item, {}).values()))
+            for said, _ in self._related.pop(item, {}).values():
+                turn.end(said)
         self._related |= {item: {} for item in new if self._inventory.owner(item) is None}
-        for item, said in self._related.items():
-            if item in new or not all(seen.isdisjoint(changed) for _, seen in said.values()):
-                self._ask_again(world, item, changed, (ended, begun))
-        self._ask_implied(world, changed, (ended, begun))
-        return _difference(ended, begun)
+        for item, known in self._related.items():
+            if item in new or not all(seen.isdisjoint(changed) for _, seen in known.values()):
+                self._ask_again(world, item, changed, turn)
+        self._ask_implied(world, changed, turn)
+        return turn.difference()
 
-    def _ask_again(
-        self, world: TracedWorld, item: Item, changed: frozenset[Note], into: tuple[list[Finding], list[Finding]]
-    ) -> None:
+    def _ask_again(self, world: TracedWorld, item: Item, changed: frozenset[Note], turn: _Turn) -> None:
         """Ask of an object what has not been asked yet, or has seen what changed."""
         request, place = scanning.asked_about(item)
-        related, (ended, begun) = self._related[item], into
+        related = self._related[item]
         for asked in self._engine.relational(request):
             known = related.get(asked[0].id)
             if known is None or not known[1].isdisjoint(changed):
                 request.memo.clear()  # another check's look at the world would leave no note for this one
-                found = world.traced(partial(self._relate, world, asked, request, place))
-                ended += () if known is None else known[0].findings
-                begun += found[0].findings
-                related[asked[0].id] = found
+                turn.end(_SILENT if known is None else known[0])
+                related[asked[0].id] = found = world.traced(partial(self._relate, world, asked, request, place))
+                turn.begin(found[0])
 
     def _relate(self, world: TracedWorld, asked: Asked, request: Request, place: PlaceOf) -> Judgement:
         return self._engine.judge_by(asked, request, world.namespace(request.namespace), place, world)
 
-    def _ask_implied(
-        self, world: TracedWorld, changed: frozenset[Note], into: tuple[list[Finding], list[Finding]]
-    ) -> None:
-        ended, begun = into
+    def _ask_implied(self, world: TracedWorld, changed: frozenset[Note], turn: _Turn) -> None:
         known, self._implied = self._implied, {}
-        implied = {item.name: item for item in scanning.implied(world)}
-        for name, item in implied.items():
-            found = known.pop(name, None)
+        for item in scanning.implied(world):
+            found = known.pop(item.name, None)
             if found is None or not found[1].isdisjoint(changed):
-                ended += () if found is None else found[0].findings
+                turn.end(_SILENT if found is None else found[0])
                 found = world.traced(partial(scanning.judge_implied, item, world, self._engine))
-                begun += found[0].findings
-            self._implied[name] = found
-        ended += chain(*(said.findings for said, _ in known.values()))
+                turn.begin(found[0])
+            self._implied[item.name] = found
+        for said, _ in known.values():
+            turn.end(said)
+
+
+class _Turn:
+    """What one step replaces; it keeps the tally."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._ended: list[Finding] = []
+        self._begun: list[Finding] = []
+
+    def end(self, said: Judgement) -> None:
+        self._ended += said.findings
+        self._tally.passed -= len(said.passed)
+
+    def begin(self, said: Judgement) -> Judgement:
+        self._begun += said.findings
+        self._tally.passed += len(said.passed)
+        return said
+
+    def difference(self) -> Difference:
+        self._tally.found.subtract(map(Tally.sort_of, self._ended))
+        self._tally.found.update(map(Tally.sort_of, self._begun))
+        return _difference(self._ended, self._begun)
 
 
 _SILENT = Judgement((), ())
 
 
-def _definitions(parts: Mapping[Path, _Part]) -> list[Object]:
-    return [obj for part in parts.values() for obj in part.definitions]
+def _state(entry: Entry) -> tuple[int, int, int] | None:
+    """What changes when a file does; None of what is no plain file."""
+    if entry.kind != sources.FILE or entry.failed is not None:
+        return None
+    try:
+        found = entry.path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _changed(parts: Mapping[Path, _Part], others: Mapping[Path, _Part]) -> list[_Part]:
+    """The parts that the others are without."""
+    return [part for path, part in parts.items() if others.get(path) is not part]
+
+
+def _items(parts: Iterable[_Part]) -> Iterator[Item]:
+    return chain.from_iterable(part.items or () for part in parts)
+
+
+def _is_owned(item: Item) -> bool:
+    """Whether it may own others, or be owned."""
+    return bool(item.controller or item.uid)
+
+
+def _definitions(parts: Iterable[_Part]) -> list[Object]:
+    return [obj for part in parts for obj in part.definitions]
 
 
 def _different(before: Mapping[str, Item], after: Mapping[str, Item]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import orjson
 
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard.checks import SEVERITIES, Check
-from dabbawala.guard.findings import Finding, Place, Problem, Report, Status
+from dabbawala.guard.findings import Finding, Place, Problem, Report, Status, Tally
 
 SCHEMA = "guard.dabbawala.dev/report/v1"
 
@@ -38,19 +38,21 @@ def _listed(name: str, items: Iterable[Object]) -> Iterator[bytes]:
 
 
 def summary(report: Report) -> Object:
-    by_status = Counter(item.status for item in report.findings)
-    by_severity = Counter(item.check.severity for item in report.failures)
+    return counts(report.tally())
+
+
+def counts(tally: Tally) -> Object:
     return {
-        "files": report.files,
-        "objects": report.objects,
-        "checks": len(report.checks),
-        "passed": sum(report.passed.values()),
-        "failed": by_status[Status.FAIL],
-        "errors": by_status[Status.ERROR],
-        "unknown": by_status[Status.UNKNOWN],
-        "excepted": by_status[Status.EXCEPTED],
-        "problems": len(report.problems),
-        "failedBySeverity": {severity: by_severity[severity] for severity in SEVERITIES},
+        "files": tally.files,
+        "objects": tally.objects,
+        "checks": tally.checks,
+        "passed": tally.passed,
+        "failed": tally.of(Status.FAIL),
+        "errors": tally.of(Status.ERROR),
+        "unknown": tally.of(Status.UNKNOWN),
+        "excepted": tally.of(Status.EXCEPTED),
+        "problems": tally.problems,
+        "failedBySeverity": {name: tally.of(Status.FAIL, Status.ERROR, severity=name) for name in SEVERITIES},
     }
 
 

@@ -16,7 +16,7 @@ from textwrap import wrap
 from typing import IO
 
 from dabbawala.guard.checks import SEVERITIES
-from dabbawala.guard.findings import Finding, Problem, Report, Status
+from dabbawala.guard.findings import Finding, Problem, Report, Status, Tally
 from dabbawala.guard.outputs import as_json
 
 COLORS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "bright_black"}
@@ -74,7 +74,16 @@ def render(report: Report, style: Style = PLAIN, *, shown: Sequence[Finding] | N
         yield style.paint("Could not be read", "bold")
         yield from _problems(report.problems, style)
         yield ""
-    yield summary(report, style)
+    yield summary(report.tally(), style)
+
+
+def changes(new: Iterable[Finding], gone: Iterable[Finding], style: Style) -> Iterator[str]:
+    """What a change has brought and what it has ended, a line each."""
+    for mark, color, findings in (("+", "red", new), ("-", "green", gone)):
+        for item in findings:
+            severity = style.paint(item.check.severity, COLORS[item.check.severity])
+            place, text = style.paint(str(item.place), "bold"), style.paint(f"{item.subject}: {item.message}", "")
+            yield f"{style.paint(mark, color)} {place}  {severity}  {item.check.id}  {text}"
 
 
 def _rows(found: list[Finding], style: Style) -> Iterator[str]:
@@ -114,8 +123,8 @@ def _problems(problems: Iterable[Problem], style: Style) -> Iterator[str]:
         yield from (f"    {style.paint(line, '')}" for line in style.wrapped(text, 4))
 
 
-def summary(report: Report, style: Style = PLAIN) -> str:
-    return "".join(_sentences(as_json.summary(report), style))
+def summary(tally: Tally, style: Style = PLAIN) -> str:
+    return "".join(_sentences(as_json.counts(tally), style))
 
 
 def _sentences(counts: dict[str, object], style: Style) -> Iterator[str]:
