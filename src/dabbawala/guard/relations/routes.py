@@ -15,7 +15,6 @@ _CANARY = "nginx.ingress.kubernetes.io/canary"
 _CLASS = "kubernetes.io/ingress.class"
 _BY_ANNOTATION = "use-annotation"
 """The port's name by which the AWS controller is told to look at an annotation instead."""
-_CLUSTER = "svc"
 
 
 def backend_refs(obj: Mapping[str, Any]) -> list[Object]:
@@ -53,39 +52,6 @@ def _of_virtual_service(spec: Mapping[str, Any], home: str) -> Iterator[_Ref]:
         parts = str(destination.get("host") or "").split(".")
         if len(parts) == 1 or (len(parts) > 2 and parts[2] == _CLUSTER):
             yield (parts[1] if len(parts) > 1 else home), parts[0], (destination.get("port") or {}).get("number")
-
-
-def unknown_subsets(world: World, route: Mapping[str, Any]) -> list[str]:
-    """The subsets, as `host subset`, that a VirtualService sends to and no DestinationRule for the host defines; hosts
-    for which the scan has no rule at all are left out of files."""
-    obj: Object = dict(route)
-    spec, home = obj.get("spec") or {}, meta.namespace(obj)
-    defined = world.once("subsets", lambda: _subsets(world))
-    found: dict[str, None] = {}
-    for rule in (rule for protocol in ("http", "tls", "tcp") for rule in spec.get(protocol) or ()):
-        for destination in (each.get("destination") or {} for each in rule.get("route") or ()):
-            host, subset = _full(str(destination.get("host") or ""), home), destination.get("subset")
-            known = defined.get(host)
-            if subset and (known is not None or world.whole) and subset not in (known or ()):
-                found[f"{destination.get('host')} {subset}"] = None
-    return list(found)
-
-
-def _subsets(world: World) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for item in world.items("DestinationRule.networking.istio.io"):
-        spec = item.object.get("spec") or {}
-        names = {str(subset.get("name")) for subset in spec.get("subsets") or ()}
-        found.setdefault(_full(str(spec.get("host") or ""), item.namespace), set()).update(names)
-    return found
-
-
-def _full(host: str, home: str) -> str:
-    """A short name of a Service, or `name.namespace`, as the whole one."""
-    parts = host.split(".")
-    if len(parts) == 1:
-        return f"{host}.{home}"
-    return ".".join(parts[:2]) if len(parts) > 2 and parts[2] == _CLUSTER else host
 
 
 def selected_namespaces(world: World, selector: Mapping[str, Any]) -> list[str]:
@@ -128,7 +94,6 @@ def _claimed(ingress: Object) -> Iterator[tuple[str, str, str]]:
 
 FUNCTIONS = (
     Function("backendRefs", ("dyn",), "list<dyn>", backend_refs),
-    Function("unknownSubsets", (TYPE, "dyn"), "list<string>", unknown_subsets, receiver=True),
     Function("selectedNamespaces", (TYPE, "map<string, dyn>"), "list<string>", selected_namespaces, receiver=True),
     Function("rivals", (TYPE, "dyn"), "list<string>", rivals, receiver=True),
 )
