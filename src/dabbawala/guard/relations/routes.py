@@ -15,6 +15,7 @@ _CANARY = "nginx.ingress.kubernetes.io/canary"
 _CLASS = "kubernetes.io/ingress.class"
 _BY_ANNOTATION = "use-annotation"
 """The port's name by which the AWS controller is told to look at an annotation instead."""
+_CLUSTER = "svc"
 
 
 def backend_refs(obj: Mapping[str, Any]) -> list[Object]:
