@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fix": ("guard_fix", "Repair manifests."),
     "frameworks": ("guard_frameworks", "Rules and standards, clause by clause."),
     "images": ("guard_images", "The images of running pods, and what reports say of them."),
+    "generate": ("guard_generate", "Make policies, a namespace's baseline or a role of what is known."),
     "parity": ("guard_parity", "Whether a server says what the scan says."),
     "runtime": ("guard_runtime", "What happens in the pods of this machine."),
 }
