@@ -137,6 +137,18 @@ def test_images_are_scanned_first_by_the_program_that_is_named(folder: Path) -> 
     assert "overdue" in done.output
 
 
+def test_a_cluster_that_does_not_answer_ends_its_round_and_not_the_schedule(folder: Path) -> None:
+    cluster = {"name": "a", "cluster": {"server": "http://127.0.0.1:9"}}
+    context = {"name": "a", "context": {"cluster": "a", "user": "a"}}
+    given = {"apiVersion": "v1", "kind": "Config", "current-context": "a", "clusters": [cluster], "contexts": [context]}
+    (folder / "kubeconfig").write_text(yaml.safe_dump({**given, "users": [{"name": "a", "user": {}}]}))
+    done = run("--live", "--kubeconfig", folder / "kubeconfig", "--every", "1h", "--rounds", "1")
+    assert done.exit_code == 2
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    assert "Error: " in done.output
+    assert "127.0.0.1:9" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -18,6 +18,7 @@ import orjson
 
 from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.apimachinery.meta import Object
+from dabbawala.apimachinery.status import StatusError
 from dabbawala.cli import connection, guard_images_given
 from dabbawala.cli.answer import CouldNotTell
 from dabbawala.cli.guard_images_given import Given
@@ -152,8 +153,8 @@ async def _tolerant(ctx: click.Context, asked: Asked, given: Given) -> int:
     """A round that cannot be answered is told, and the next one begins in its time."""
     try:
         return await _once(ctx, asked, given)
-    except CouldNotTell as wrong:
-        click.echo(f"Error: {wrong.message}", err=True)
+    except (CouldNotTell, StatusError, OSError) as wrong:
+        click.echo(f"Error: {wrong}", err=True)
         return UNKNOWN
 
 
