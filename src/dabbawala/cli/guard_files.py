@@ -119,11 +119,9 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
                   help="Judge in N processes; otherwise in as many as pay.")  # fmt: skip
     @click.option("--watch", is_flag=True, help="Go on, and say of every change of the files what it brings and ends.")
     @click.option("--kubernetes-version", metavar="X.Y", callback=_release,
-                  help="The release that the manifests are for, by which versions of the API are gone or going.")  # fmt: skip
+                  help="The release that the manifests are for: what it no longer serves is found.")  # fmt: skip
     @wraps(command)
-    def taken(
-        *args: Any, jobs: int, watch: bool, kubernetes_version: tuple[int, int] | None, **rest: Any
-    ) -> Any:
+    def taken(*args: Any, jobs: int, watch: bool, kubernetes_version: tuple[int, int] | None, **rest: Any) -> Any:
         return command(*args, files=Files(jobs, watch, kubernetes_version), **rest)
 
     return taken

@@ -33,7 +33,9 @@ FILES_MAX = 8
 _NAME, _SUFFIX = "guard-", ".cache"
 _MARK = b"dabbawala guard 1\n"
 _PACKAGE = Path(__file__).parent.parent
-_SOURCES = (("cel", ".py"), ("policy", ".py"), ("guard", ".py"), ("guard/policies", ".yaml"))
+_SOURCES = (
+    ("cel", ".py"), ("policy", ".py"), ("guard", ".py"), ("guard/relations", ".py"), ("guard/policies", ".yaml"),
+)  # fmt: skip
 _FRONT_END = "cel_expr_python"
 _NOT_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 

@@ -45,6 +45,10 @@ class Resource(NamedTuple):
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
+Release = tuple[int, int]
+"""Major and minor version of Kubernetes."""
+
+
 class Lifecycle(NamedTuple):
     """An API version on its way out. Releases are (major, minor); `removed` is None while it is still served,
     `replacement` empty where there is none."""
@@ -75,9 +79,11 @@ def split(api_version: str) -> tuple[str, str]:
 
 
 class Resources:
-    """The kinds that a scan knows: everybody's, and those that its own objects define."""
+    """The kinds that a scan knows: everybody's, and those that its own objects define. `target` is the release that
+    must serve them; None for the newest that is known."""
 
-    def __init__(self, definitions: Iterable[Object] = ()) -> None:
+    def __init__(self, definitions: Iterable[Object] = (), *, target: Release | None = None) -> None:
+        self.target = target
         self._defined: dict[tuple[str, str], _Known] = {}
         for definition in definitions:
             self.define(definition)

@@ -23,6 +23,7 @@ from dabbawala.guard.exceptions import PolicyException
 from dabbawala.guard.findings import Finding, Place, Problem, Report
 from dabbawala.guard.heap import Heap
 from dabbawala.guard.inventory import Inventory, Item
+from dabbawala.guard.resources import Release
 from dabbawala.guard.world import World
 from dabbawala.policy.matching import Request
 
@@ -57,12 +58,14 @@ def of_paths(
     now: datetime,
     store: Store | None = None,
     split: Split | None = None,
+    target: Release | None = None,
 ) -> Report:
     """Scan what these paths hold. Reading never raises: what cannot be read is among the report's problems. `split`
-    may judge in several processes."""
+    may judge in several processes; `target` is the release of Kubernetes that must serve the objects."""
     report = Report(checks=checks)
     given = list(exceptions_of(excepted, report.problems))
     found = inventory_of(list(_documents(paths, report)), report)
+    found.resources.target = target
     world, engine = World(found, now=now), Engine(checks, given, now=now, store=store)
     if split is None:
         judge(world, engine, report)
@@ -203,7 +206,7 @@ def prepared(
         if made.object is None:
             report.problems += made.problems
         else:
-            document.faults += made.problems
+            document.faults = [fault for fault in document.faults if fault.code in FAULTS] + made.problems
             yield made.object, document
 
 

@@ -63,14 +63,15 @@ def written(world: World, obj: Object) -> str:
     return version if document is None else str(document.object["apiVersion"])
 
 
-def lifecycle(api_version: str, kind: str) -> Object:
-    """What has become of an API version by the newest release that is known: `state` (served, deprecated, removed,
-    unknown), the `release` that began it, and the `replacement`, if there is one."""
+def lifecycle(world: World, api_version: str, kind: str) -> Object:
+    """What has become of an API version by the release that the objects are for, or else the newest that is known:
+    `state` (served, deprecated, removed, unknown), the `release` that began it, and the `replacement`, if there is
+    one."""
     known = lifecycles().get((api_version, kind))
     if known is None:
         state = "unknown" if is_unknown_version(api_version, kind) else "served"
         return {"state": state, "release": "", "replacement": ""}
-    target = release(schema.kubernetes_version())
+    target = world.inventory.resources.target or release(schema.kubernetes_version())
     state = known.state(target) if target is not None else "served"
     began = known.removed if state == "removed" else known.deprecated
     return {"state": state, "release": ".".join(map(str, began or ())), "replacement": known.replacement}
@@ -80,5 +81,5 @@ FUNCTIONS = (
     Function("strings", ("dyn",), "list<dyn>", strings),
     Function("identifiers", ("dyn",), "list<dyn>", identifiers),
     Function("written", (TYPE, "dyn"), "string", written, receiver=True),
-    Function("lifecycle", ("string", "string"), "map<string, string>", lifecycle),
+    Function("lifecycle", (TYPE, "string", "string"), "map<string, string>", lifecycle, receiver=True),
 )
