@@ -130,13 +130,15 @@ def test_other_yaml_is_nothing_that_checks_can_be_asked_about() -> None:
     assert documents("values.yaml", "replicaCount: 2\nimage: {tag: '1'}\n") == []
 
 
+NAMES = [
+    "spec", "template", "containers", "command", "args", "data", "script", "stages", "groups", "rules", "job",
+    "panels", "title", "a.sh", "exec", "lifecycle", "preStop", "dashboard", "metadata", "name",
+]  # fmt: skip
 VALUES = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
-        ["spec", "template", "containers", "command", "args", "data", "script", "stages", "groups", "rules", "job", "panels",
-         "title", "a.sh", "exec", "lifecycle", "preStop", "dashboard", "metadata", "name"]), inner, max_size=4),
+    st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.text(max_size=5)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @given(VALUES, st.sampled_from(["ConfigMap", "Pod", "Deployment", ""]))
