@@ -4,9 +4,11 @@ and what no message may say."""
 from __future__ import annotations
 
 import base64
+import re
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import orjson
 import pytest
@@ -183,3 +185,9 @@ def test_ten_thousand_objects_are_judged_in_less_than_fifteen_seconds(namespaces
     begun = time.process_time()
     assert judged(seen).objects > 9_900
     assert time.process_time() - begun < 15
+
+
+def test_answers_that_a_world_keeps_have_names_of_their_own() -> None:
+    written = [path.read_text() for path in Path(scanning.__file__).parent.rglob("*.py")]
+    names = [name for text in written for name in re.findall(r'\bonce\(\(?"([^"]+)"', text)]
+    assert len(set(names)) == len(names) > 10, names
