@@ -204,17 +204,20 @@ def _seen(ctx: click.Context, sources: Sources, inventory: Inventory | None) -> 
 
 async def _ask(ctx: click.Context, sources: Sources) -> list[object]:
     """Prometheus' answers. An address of a cluster's Service is reached through its API server."""
-    from urllib.parse import quote
+    from urllib.parse import quote, urlsplit
 
     import orjson
 
     from dabbawala.client import http
-    from dabbawala.client.dialer import Dialer, DialFailed
+    from dabbawala.client.dialer import Dialer, DialFailed, service_of
+    from dabbawala.client.kubeconfig import Connection
     from dabbawala.guard.generate import mesh
 
     answers: list[object] = []
     address = sources.prometheus.rstrip("/")
-    transport = http.HTTPTransport(connection.chosen(ctx))
+    inside = service_of(urlsplit(address).hostname or "") is not None
+    # Only a Service is reached through the API server; for any other address no cluster has to be known.
+    transport = http.HTTPTransport(connection.chosen(ctx) if inside else Connection(address))
     try:
         async with Dialer(transport) as dialer:
             for metric in mesh.METRICS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +234,33 @@ def test_series_that_cannot_be_resolved_are_told_and_left_out() -> None:
 def test_what_is_no_answer_of_prometheus_is_refused(body: object) -> None:
     with pytest.raises(BadInput, match=r"prometheus\.shop"):
         mesh.series("http://prometheus.shop:9090", body)
+
+
+class Prometheus(BaseHTTPRequestHandler):
+    """Answers every query with one series."""
+
+    def do_GET(self) -> None:
+        metric = series("shop/web", "shop/database", "15432")
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(orjson.dumps({"status": "success", "data": {"result": [{"metric": metric}]}}))
+
+    def log_message(self, *_: object) -> None:
+        return None
+
+
+def test_a_prometheus_is_asked_without_a_cluster_where_its_address_is_known(tmp_path: Path) -> None:
+    manifests = tmp_path / "shop.yaml"
+    manifests.write_text(yaml.safe_dump_all([*known().pods, *known().services]))
+    with HTTPServer(("127.0.0.1", 0), Prometheus) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        found = objects(generated("network-policies", "--prometheus", address, "--objects", str(manifests)))
+        server.shutdown()
+    assert {obj["metadata"]["name"] for obj in found} == {"default-deny", "allow-dns", "web", "db"}
+    refused = run("network-policies", "--prometheus", address, "--objects", str(manifests))
+    assert refused.exit_code == 2
+    assert "gives no answer as Prometheus does" in refused.output
 
 
 # Inputs that are wrong
