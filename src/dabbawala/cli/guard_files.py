@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
@@ -18,11 +18,8 @@ from dabbawala.apimachinery.clock import SystemClock
 
 if TYPE_CHECKING:
     from dabbawala.cli.guard import Asked
-    from dabbawala.guard.checks import Check
-    from dabbawala.guard.engine import Engine, Judgement
     from dabbawala.guard.findings import Problem, Report
     from dabbawala.guard.watching import Difference, Watched
-    from dabbawala.guard.world import World
 
 
 def _print(step: Difference, watched: Watched) -> None:
@@ -46,16 +43,18 @@ class Files:
     target: tuple[int, int] | None = None
 
     def scan(self, paths: Sequence[str], asked: Asked, show: Callable[[Report], None]) -> Report:
-        from dabbawala.guard import scanning
+        from dabbawala.guard import scanning, workers
         from dabbawala.guard.cache import Cache, folder_of
 
         gc.disable()  # what a scan makes is needed to its end, and its values refer to nothing in circles
         kept = Cache(folder_of(os.environ))
         chosen = asked.checks(kept.checks)
-        report = scanning.of_paths(
-            paths, chosen, asked.exceptions, now=SystemClock().now(), store=kept.store, split=self._split,
-            target=self.target,
-        )  # fmt: skip
+        world, engine, report = scanning.begun(
+            paths, chosen, asked.exceptions, now=SystemClock().now(), store=kept.store, target=self.target
+        )
+        report.objects += len(world.inventory)
+        jobs = self.jobs or workers.count(len(world.inventory))
+        scanning.collect(report, workers.judgements(world, engine, chosen, jobs))
         kept.save()
         show(report)
         return report
@@ -76,7 +75,7 @@ class Files:
         given = list(exceptions_of(asked.exceptions, problems))
         engine = Engine(asked.checks(kept.checks), given, now=now, store=kept.store)
         gc.disable()
-        watched = Watched(paths, engine, now=now)
+        watched = Watched(paths, engine, now=now, target=self.target)
         kept.save()
         last = watched.report()
         last.problems += problems
@@ -95,12 +94,6 @@ class Files:
         last = watched.report()
         last.problems += problems
         return asked.status(last)
-
-    def _split(self, world: World, engine: Engine, checks: Sequence[Check]) -> Iterable[Judgement]:
-        from dabbawala.guard import workers
-
-        jobs = self.jobs or workers.count(len(world.inventory))
-        return workers.judgements(world, engine, checks, jobs)
 
 
 def _release(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ each of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from sys import maxsize
@@ -26,9 +26,6 @@ from dabbawala.guard.inventory import Inventory, Item
 from dabbawala.guard.resources import Release
 from dabbawala.guard.world import World
 from dabbawala.policy.matching import Request
-
-Split = Callable[[World, Engine, Sequence[Check]], Iterable[Judgement]]
-"""Judges all objects of a world."""
 
 
 class Share(NamedTuple):
@@ -57,23 +54,31 @@ def of_paths(
     *,
     now: datetime,
     store: Store | None = None,
-    split: Split | None = None,
     target: Release | None = None,
 ) -> Report:
-    """Scan what these paths hold. Reading never raises: what cannot be read is among the report's problems. `split`
-    may judge in several processes; `target` is the release of Kubernetes that must serve the objects."""
+    """Scan what these paths hold. Reading never raises: what cannot be read is among the report's problems. `target` is
+    the release of Kubernetes that must serve the objects."""
+    world, engine, report = begun(paths, checks, excepted, now=now, store=store, target=target)
+    judge(world, engine, report)
+    return report
+
+
+def begun(
+    paths: Iterable[str],
+    checks: Sequence[Check],
+    excepted: Iterable[Path] = (),
+    *,
+    now: datetime,
+    store: Store | None = None,
+    target: Release | None = None,
+) -> tuple[World, Engine, Report]:
+    """As `of_paths`, before anything is judged."""
     report = Report(checks=checks)
     given = list(exceptions_of(excepted, report.problems))
     found = inventory_of(list(_documents(paths, report)), report)
     found.resources.target = target
-    world, engine = World(found, now=now), Engine(checks, given, now=now, store=store)
-    if split is None:
-        judge(world, engine, report)
-    else:
-        report.objects += len(found)
-        collect(report, split(world, engine, checks))
     report.problems.sort(key=lambda problem: (problem.place.file, problem.place.line, problem.place.column))
-    return report
+    return World(found, now=now), Engine(checks, given, now=now, store=store), report
 
 
 def judge(world: World, engine: Engine, report: Report) -> None:

@@ -7,7 +7,7 @@ else means, and what one object owns another is judged by: where those change, e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,34 +15,16 @@ from itertools import chain
 from pathlib import Path
 
 from dabbawala.apimachinery.meta import Object
-from dabbawala.guard import scanning, sources
+from dabbawala.guard import scanning
 from dabbawala.guard.defaulting import Preparation
-from dabbawala.guard.documents import Document
 from dabbawala.guard.engine import Asked, Engine, Judgement, PlaceOf
-from dabbawala.guard.findings import Finding, Problem, Report, Tally
-from dabbawala.guard.heap import Heap
+from dabbawala.guard.findings import Finding, Report, Tally
 from dabbawala.guard.inventory import Inventory, Item
-from dabbawala.guard.sources import Entry
+from dabbawala.guard.listing import Listing, Part
 from dabbawala.guard.tracing import NAMESPACES, Note, TracedWorld, notes_of
 from dabbawala.policy.matching import Request
 
 Key = tuple[object, ...]
-
-
-@dataclass(slots=True)
-class _Part:
-    """What one entry of a listing holds. `stamp` is made of its content, `written` of the file's state; `problems` are
-    those of reading it and of what is no object at all."""
-
-    stamp: object
-    written: tuple[int, int, int] | None
-    documents: list[Document]
-    problems: list[Problem]
-    items: list[Item] | None = None
-
-    @property
-    def definitions(self) -> list[Object]:
-        return [document.object for document in self.documents if document.kind == scanning.DEFINITION]
 
 
 Said = dict[str, tuple[Judgement, frozenset[Note]]]
@@ -61,10 +43,14 @@ class Difference:
 
 
 class Watched:
-    """The state of a scan. `now` is the instant that it is judged by, to its end."""
+    """The state of a scan. `now` is the instant that it is judged by, to its end; `target` the release of Kubernetes
+    that must serve the objects."""
 
-    def __init__(self, paths: Iterable[str], engine: Engine, *, now: datetime) -> None:
+    def __init__(
+        self, paths: Iterable[str], engine: Engine, *, now: datetime, target: tuple[int, int] | None = None
+    ) -> None:
         self._paths = tuple(paths)
+        self._target = target
         self._engine = engine
         self._now = now
         self._begin()
@@ -72,7 +58,7 @@ class Watched:
 
     def _begin(self) -> None:
         """As if nothing had been read yet."""
-        self._parts: dict[Path, _Part] = {}
+        self._listing = Listing(self._paths)
         self._preparation = Preparation()
         self._inventory = Inventory(resources=self._preparation.resources)
         self._world: TracedWorld | None = None
@@ -84,13 +70,7 @@ class Watched:
     @property
     def folders(self) -> set[Path]:
         """Where something may change."""
-        found = {path.parent for path in self._parts}
-        for path in map(Path, self._paths):
-            found |= set(sources.folders(path)) if path.is_dir() else {path.parent}
-        for part in self._parts.values():
-            if isinstance(part.stamp, tuple):  # of something rendered: the files that it is rendered from
-                found |= {Path(name).parent for name, _, _ in part.stamp}
-        return found
+        return self._listing.folders
 
     def update(self, touched: Iterable[Path] | None = None, *, more: bool = False) -> Difference:
         """Look again at all content; or at files that were written to and, with `more`, at what has come, gone or
@@ -101,51 +81,45 @@ class Watched:
 
     def steps(self, touched: Iterable[Path] | None = None, *, more: bool = False) -> Iterator[Difference]:
         """As `update`, step by step: first what files say by themselves, then what they mean for each other."""
-        parts = self._read(None if touched is None else set(touched), more=more)
-        if parts is None:
+        found = self._listing.look(None if touched is None else set(touched), more=more)
+        if found is None and self._world is not None:
             return
-        old, new = _changed(self._parts, parts), _changed(parts, self._parts)
+        old, new = found or ([], [])
         if self._world is None:
             self._preparation = Preparation(_definitions(new))
+            self._preparation.resources.target = self._target
         elif _definitions(old) != _definitions(new) or any(map(_is_owned, _items(old))):
             yield self._anew()
             return
-        self._prepare(new)
+        for part in new:
+            part.prepare(self._preparation)
         if self._world is not None and any(map(_is_owned, _items(new))):
             yield self._anew()
             return
-        self._parts = parts
         spaces = self._inventory.namespaces
-        self._inventory = Inventory.of_items(_items(parts.values()), self._preparation.resources)
+        self._inventory = Inventory.of_items(_items(self._listing.parts.values()), self._preparation.resources)
         renamed = set(_different(spaces, self._inventory.namespaces))
         gone, come = set(_items(old)), set(_items(new))
         yield self._ask_native(gone, come, renamed)
         yield self._ask_relations(gone, come, renamed)
 
-    def _prepare(self, parts: Iterable[_Part]) -> None:
-        resources = self._preparation.resources
-        for part in parts:
-            if part.items is None:
-                report, heap = Report(), Heap()
-                part.items = []
-                for obj, document in scanning.prepared(part.documents, self._preparation, report):
-                    resource = resources.of(obj["apiVersion"], obj["kind"])
-                    part.items.append(Item(obj, resource, document, heap=heap))
-                part.problems += report.problems
-
     def report(self) -> Report:
         """All that is known now, as a scan reports it."""
-        report = Report(checks=self._engine.checks, objects=len(self._inventory), files=len(self._parts))
+        report = Report(checks=self._engine.checks, objects=len(self._inventory), files=len(self._listing.parts))
         scanning.collect(report, self._judgements())
-        report.problems = [problem for part in self._parts.values() for problem in part.problems]
+        report.problems = [problem for part in self._listing.parts.values() for problem in part.problems]
         report.problems.sort(key=lambda problem: (problem.place.file, problem.place.line, problem.place.column))
         return report
 
     def tally(self) -> Tally:
         """What the summary of `report` says."""
         found = self._tally
-        found.files, found.objects, found.checks = len(self._parts), len(self._inventory), len(self._engine.checks)
-        found.problems = sum(len(part.problems) for part in self._parts.values())
+        found.files, found.objects, found.checks = (
+            len(self._listing.parts),
+            len(self._inventory),
+            len(self._engine.checks),
+        )
+        found.problems = sum(len(part.problems) for part in self._listing.parts.values())
         return found
 
     def _judgements(self) -> Iterator[Judgement]:
@@ -153,44 +127,6 @@ class Watched:
         for related in self._related.values():
             yield from (judgement for judgement, _ in related.values())
         yield from (judgement for judgement, _ in self._implied.values())
-
-    # Reading ---------------------------------------------------------------------------------------------------------
-
-    def _read(self, touched: set[Path] | None, *, more: bool) -> dict[Path, _Part] | None:
-        """What all entries hold now; None where nothing has changed."""
-        if touched is not None and not more and self._simply_written(touched):
-            return self._parts | {path: self._part(Entry(path, sources.FILE)) for path in touched}
-        entries = {entry.path: entry for entry in sources.listed(self._paths)}
-        trusted = set() if touched is None else self._parts.keys() - touched
-        found = {path: self._trusted(entry, trusted) for path, entry in entries.items()}
-        same = list(found) == list(self._parts) and all(found[path] is self._parts[path] for path in found)
-        return None if same and self._world is not None else found
-
-    def _simply_written(self, touched: set[Path]) -> bool:
-        """Whether the changes are within files that are read as they are, and that are still there."""
-        known = all(path in self._parts and isinstance(self._parts[path].stamp, int) for path in touched)
-        return known and not any(isinstance(part.stamp, tuple) for part in self._parts.values())
-
-    def _trusted(self, entry: Entry, trusted: Set[Path]) -> _Part:
-        """What an entry holds; of one that is trusted as its state says."""
-        known = self._parts.get(entry.path)
-        unread = known is not None and known.written is not None and entry.path in trusted
-        return known if unread and known is not None and known.written == _state(entry) else self._part(entry)
-
-    def _part(self, entry: Entry) -> _Part:
-        """What an entry holds, read again only if it has changed."""
-        state, source = _state(entry), sources.opened(entry)
-        content = hash((source.data, source.problems))
-        stamp: object = content if source.render is None else tuple(sources.stamps(entry))
-        known = self._parts.get(entry.path)
-        if known is not None and known.stamp == stamp:
-            known.written = state
-            return known
-        report, heap = Report(), Heap()
-        documents = list(scanning.documents_of(source.read(), report))
-        for document in documents:
-            document.pack(heap)
-        return _Part(stamp, state, documents, report.problems)
 
     def _anew(self) -> Difference:
         before = [finding for judgement in self._judgements() for finding in judgement.findings]
@@ -284,23 +220,7 @@ class _Turn:
 _SILENT = Judgement((), ())
 
 
-def _state(entry: Entry) -> tuple[int, int, int] | None:
-    """What changes when a file does; None of what is no plain file."""
-    if entry.kind != sources.FILE or entry.failed is not None:
-        return None
-    try:
-        found = entry.path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _changed(parts: Mapping[Path, _Part], others: Mapping[Path, _Part]) -> list[_Part]:
-    """The parts that the others are without."""
-    return [part for path, part in parts.items() if others.get(path) is not part]
-
-
-def _items(parts: Iterable[_Part]) -> Iterator[Item]:
+def _items(parts: Iterable[Part]) -> Iterator[Item]:
     return chain.from_iterable(part.items or () for part in parts)
 
 
@@ -309,7 +229,7 @@ def _is_owned(item: Item) -> bool:
     return bool(item.controller or item.uid)
 
 
-def _definitions(parts: Iterable[_Part]) -> list[Object]:
+def _definitions(parts: Iterable[Part]) -> list[Object]:
     return [obj for part in parts for obj in part.definitions]
 
 
