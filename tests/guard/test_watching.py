@@ -23,7 +23,7 @@ from tests.guard.test_policies import NOW
 
 CHECKS = list(checks.shipped().values())
 ENGINE = Engine(CHECKS, now=NOW)
-SPACES = ("shop", "pay", "", "kube-system")
+SPACES = ("shop", "pay")
 
 
 def pool() -> list[dict[str, Any]]:
@@ -34,6 +34,7 @@ def pool() -> list[dict[str, Any]]:
 
 
 POOL = pool()
+MEETING = ("NetworkPolicy", "Namespace", "Service", "Pod", "Deployment", "RoleBinding", "ClusterRoleBinding")
 
 
 def same(watched: Watched, paths: list[str]) -> None:
@@ -55,6 +56,8 @@ class Folder:
     def __init__(self, root: Path, seed: int) -> None:
         self.root = root
         self.dice = random.Random(seed)
+        self.crowding = self.dice.choice((0.3, 1.0))
+        self.pool = [obj for obj in POOL if self.dice.random() < 0.5 or obj.get("kind") in MEETING]
         for _ in range(25):
             self.write()
 
@@ -72,15 +75,17 @@ class Folder:
         (folder / f"{self.dice.randrange(60):02}.yaml").write_bytes(self.content())
 
     def content(self) -> bytes:
-        found = [self.placed(self.dice.choice(POOL)) for _ in range(self.dice.choice((1, 1, 1, 2, 3)))]
+        found = [self.placed(self.dice.choice(self.pool)) for _ in range(self.dice.choice((1, 1, 1, 2, 3)))]
         return b"\n---\n".join(map(orjson.dumps, found)) + b"\n" * self.dice.randrange(3)
 
     def placed(self, obj: dict[str, Any]) -> dict[str, Any]:
-        """Elsewhere now and then, so that things refer to each other which did not."""
+        """Elsewhere, and as somebody else: so things meet that did not."""
         made: dict[str, Any] = orjson.loads(orjson.dumps(obj))
-        space = self.dice.choice(SPACES)
-        if self.dice.random() < 0.3 and "namespace" in (made.get("metadata") or {}) and space:
-            made["metadata"]["namespace"] = space
+        metadata = made.get("metadata") or {}
+        if "namespace" in metadata and self.dice.random() < self.crowding:
+            metadata["namespace"] = self.dice.choice(SPACES)
+        if made.get("kind") == "Namespace" and self.dice.random() < self.crowding:
+            metadata["name"] = self.dice.choice(SPACES)
         return made
 
     def rewrite(self) -> set[Path] | None:
@@ -208,3 +213,31 @@ def test_where_the_kernel_gives_no_notice_one_looks_again(monkeypatch: pytest.Mo
         (tmp_path / "a").write_text("c")
         assert given.wait() == ({tmp_path / "a"}, False)
     assert given.wait() == (set(), True)
+
+
+GRANTED = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: everything}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: everything}
+subjects: [{kind: ServiceAccount, name: default, namespace: shop}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: everything}
+rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles, clusterrolebindings], verbs: ["*"]}]
+"""
+
+
+def test_what_is_worked_out_for_one_object_is_asked_again_for_all(tmp_path: Path) -> None:
+    """Who can take over what is worked out when the first pod is asked about; it concerns the others too."""
+    for name in ("web", "api", "db"):
+        (tmp_path / f"{name}.yaml").write_text(POD.replace("PRIVILEGED", "false").replace("web", name))
+    binding = tmp_path / "binding.yaml"
+    paths = [str(tmp_path)]
+    watched = Watched(paths, ENGINE, now=NOW)
+    for text in (GRANTED, GRANTED.replace("default", "other"), GRANTED):
+        binding.write_text(text)
+        changed = watched.update()
+        same(watched, paths)
+    assert len({finding.subject.name for finding in changed.new} & {"web", "api", "db"}) == 3
