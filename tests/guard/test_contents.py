@@ -68,5 +68,5 @@ def test_the_version_that_was_written_outlives_conversion() -> None:
     ],
 )
 def test_what_became_of_a_version(version: str, kind: str, state: str, release: str, replacement: str) -> None:
-    found = contents.lifecycle(version, kind)
+    found = contents.lifecycle(World(Inventory(), now=datetime(2026, 1, 1, tzinfo=UTC)), version, kind)
     assert found == {"state": state, "release": release, "replacement": replacement}
