@@ -43,8 +43,8 @@ ATTACKS = {
     "pool": ("RUN-01", ["sh", "-c", "sleep 0.5; : stratum+tcp://pool.example.com:3333"], "stratum+tcp"),
     "dropped": ("RUN-05", ["sh", "-c", "cp /bin/sleep /tmp/dropped; /tmp/dropped 0.5"], "file=/tmp/dropped"),
     "memory": ("RUN-05", ["python3", "-c", MEMORY], "file=/memfd:m"),
-    "token": ("RUN-02", ["cat", TOKEN], "/token "),
-    "key": ("RUN-02", ["cat", "/etc/secrets/id_rsa"], "/id_rsa "),
+    "token": ("RUN-02", ["sh", "-c", f"exec 3< {TOKEN}; cat <&3; sleep 0.5"], "/token "),
+    "key": ("RUN-02", ["sh", "-c", "exec 3< /etc/secrets/id_rsa; cat <&3; sleep 0.5"], "/id_rsa "),
     "outbound": ("RUN-03", ["python3", "-c", METADATA], "169.254.169.254:80"),
     "log emptied": ("RUN-07", ["sh", "-c", ": > /var/log/app/app.log"], "file=/var/log/app/app.log by=openat"),
     "log removed": (
@@ -139,9 +139,10 @@ def test_ordinary_commands_while_the_kubelet_looks_after_the_volumes_are_nothing
 def test_an_interactive_shell_is_seen_and_told_on_the_pod(watched: Watched, tmp_path: Path) -> None:
     person = session.Session(watched.kubectl, watched.namespace, tmp_path)
     with person.streaming("exec", "-it", "victim", "--", "sh", terminal=True) as stream:
-        stream.type("echo $((6*7))\nexit\n")
+        stream.type("echo $((6*7))\n")
         stream.until("42")
-    alert = watched.detector.until("RUN-04", lambda alert: "shell=sh" in alert["output"])
+        alert = watched.detector.until("RUN-04", lambda alert: "shell=sh" in alert["output"])
+        stream.type("exit\n")
     assert alert["output_fields"]["dabba.attribution"] == "exact"
     session.eventually(lambda: "Interactive shell in a container" in watched.events())
 

@@ -77,10 +77,10 @@ class Files:
         gc.disable()
         watched = Watched(paths, engine, now=now, target=self.target)
         kept.save()
-        last = watched.report()
-        last.problems += problems
-        as_terminal.write(last, sys.stdout)
         with suppress(KeyboardInterrupt), Notices() as notices:
+            first = watched.report()
+            first.problems += problems
+            as_terminal.write(first, sys.stdout)
             notices.follow(watched.folders)
             change: tuple[set[Path] | None, bool] = (None, True)  # what has changed before anybody gave notice
             while True:
