@@ -13,8 +13,8 @@ HEAD = """# Agreement with Checkov
 Derived by `python bench/agreement.py --write`, which runs both over the same {files:,} manifests: every good and bad
 case of every check, manifests as teams write them, and what this repository ships. Cases are written to be hard, so
 that the shares below are lower than over manifests of an ordinary repository. Every disagreement is in one of the
-classes of `bench/adjudicated.yaml`, which are expressions over the objects; the command fails when one is in none, and when a
-class holds of objects that nobody disagrees about without saying why.
+classes of `bench/adjudicated.yaml`, which are expressions over the objects; the command fails when one is in none, and
+when a class holds of objects that nobody disagrees about without saying why.
 
 Of {subjects:,} comparisons {agreed:,} agree ({share:.1%}). Of the {differing:,} that differ, ours is right in {ours:,},
 Checkov in {checkov:,}, and {arguable:,} can be argued either way.
