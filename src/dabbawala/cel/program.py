@@ -127,13 +127,15 @@ class Program:
     def guess(self, variables: Mapping[str, Any]) -> tuple[Any, int]:
         """The value by compiled code alone, and what it costs at most. Raises SURPRISES where only `evaluate` can tell
         what the value is, or the error."""
-        run = self._run
+        run, bound = self._run, self._bound
         if run is None:
             raise EvaluationError("only the interpreter can evaluate it")
-        if self._bound:
-            return run(variables), self._bound
-        found: tuple[Any, int] = run(variables)
-        return found
+        value = run(variables)
+        if not bound:
+            value, bound = value
+        if bound > cost.PER_EXPRESSION:
+            raise EvaluationError("only the interpreter can tell what it costs")
+        return value, bound
 
     def bound(self, variables: Mapping[str, Any]) -> int | None:
         """At least what an evaluation costs; None when only the interpreter can evaluate it."""

@@ -89,10 +89,7 @@ class Engine:
         """What the checks say of one request. Checks of our own kind need a `world`; native ones never look at it.
         `native` asks only these, or only the others."""
         around = Surroundings(namespace=namespace, extra={"inventory": world})
-        asked: Iterable[Asked] = self._asked(request)
-        if native is not None:
-            asked = [pair for pair in asked if pair[0].native is native]
-        return self._judge(asked, request, around, place)
+        return self._judge(self._asked(request, native), request, around, place)
 
     def judge_implied(self, request: Request, place: PlaceOf, world: World) -> Judgement:
         """What checks of more than one object say of an object that only others imply. Nobody wrote it, so that native
@@ -100,9 +97,9 @@ class Engine:
         around = Surroundings(namespace=request.object, extra={"inventory": world})
         return self._judge(self.relational(request), request, around, place)
 
-    def relational(self, request: Request) -> list[Asked]:
+    def relational(self, request: Request) -> tuple[Asked, ...]:
         """The checks of our own that are asked about a request."""
-        return [pair for pair in self._asked(request) if not pair[0].native]
+        return self._asked(request, False)
 
     def judge_by(
         self, asked: Asked, request: Request, namespace: Object | None, place: PlaceOf, world: World
@@ -131,12 +128,14 @@ class Engine:
         for found in resources:
             self._asked(Request(CREATE, found.group, found.version, found.plural, found.kind))
 
-    def _asked(self, request: Request) -> tuple[Asked, ...]:
-        key = kind_of(request)
+    def _asked(self, request: Request, native: bool | None = None) -> tuple[Asked, ...]:
+        """All checks about a kind of request, only the native ones, or only the others."""
+        key = (kind_of(request), native)
         found = self._about.get(key)
         if found is None:
             about = [check for check, matcher in self._checks if matcher.may_match(request)]
-            found = self._about[key] = tuple((check, self._compiled(check)) for check in about)
+            chosen = (check for check in about if native is None or check.native is native)
+            found = self._about[key] = tuple((check, self._compiled(check)) for check in chosen)
         return found
 
     def _compiled(self, check: Check) -> CompiledPolicy:

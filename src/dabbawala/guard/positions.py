@@ -158,8 +158,10 @@ class Layout:
     def entry(self, row: int, key: str) -> int | None:
         """The row of a mapping's field; the last where it is given twice, as readers take it."""
         found = None
-        for child in self.children(row):
-            name = self.keys[child]
+        keys, sizes = self.keys, self.sizes
+        last, child = row + sizes[row], row + 1
+        while child < last:
+            name = keys[child]
             if name == key:
                 found = child
             elif name is MERGE:
@@ -167,6 +169,7 @@ class Layout:
                 found = merged if merged is not None else found
             elif name is None and found is None:  # one of a list of merged mappings, of which the first counts
                 found = self.entry(child, key)
+            child += sizes[child]
         return found
 
     def item(self, row: int, index: int) -> int | None:
@@ -232,15 +235,27 @@ class Finder:
         return known
 
     def _find(self, path: str) -> Found:
-        home, _, last = path.rpartition(".")
-        if home and last.count("[") == last.count("]"):
+        home, last, simple = _ends(path)
+        if home:
             above = self.find(home)
             if above.exact:
+                if simple and above.value.__class__ is dict:
+                    row = self._layout.entry(above.row, last) if last in above.value else None
+                    return Found(above.row, above.value, False) if row is None else Found(row, above.value[last], True)
                 return find(self._layout, above.value, _parts(last), above.row)
         return find(self._layout, self._obj, _parts(path), self._row)
 
 
 _parts = lru_cache(maxsize=4096)(parts)
+
+
+@lru_cache(maxsize=4096)
+def _ends(path: str) -> tuple[str, str, bool]:
+    """What a path leads through (empty where it must be followed as a whole), its last field, and whether that is
+    nothing but a key."""
+    home, _, last = path.rpartition(".")
+    whole = last.count("[") != last.count("]")
+    return "" if whole else home, last, bool(last) and "[" not in last
 
 
 def _step(layout: Layout, obj: Any, row: int, rest: list[Part]) -> tuple[int, Any, int] | None:

@@ -37,6 +37,8 @@ class Evaluable(Protocol):
 
     def evaluate(self, variables: Mapping[str, Any], *, budget: Budget | None = None) -> Any: ...
 
+    def guess(self, variables: Mapping[str, Any]) -> tuple[Any, int]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -52,6 +54,9 @@ class _Broken:
     message: str
 
     def evaluate(self, variables: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
+        raise EvaluationError(self.message)
+
+    def guess(self, variables: Mapping[str, Any]) -> tuple[Any, int]:
         raise EvaluationError(self.message)
 
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dabbawala.cel import cost
-from dabbawala.cel.errors import CostExceeded
-from dabbawala.cel.program import SURPRISES, Program
+from dabbawala.cel.program import SURPRISES
 from dabbawala.policy.expressions import Evaluable, Identity, Variable
 from dabbawala.policy.matching import Request
 from dabbawala.policy.scope import Surroundings, root
@@ -55,31 +53,31 @@ class Unmetered(dict[str, Any]):
 
     def value(self, program: Evaluable) -> Any:
         """What a program says. Raises SURPRISES."""
-        if not isinstance(program, Program):
-            return program.evaluate(self)
         value, bound = program.guess(self)
         self._spent += bound
-        if bound > cost.PER_EXPRESSION:
-            raise CostExceeded("over the limit of an expression, perhaps")
         return value
 
     def __missing__(self, name: str) -> Any:
         variable = self._variables.get(name)
         if variable is None:
-            value = root(name, self._request, self._around)
-        elif variable.identity is None or variable.identity.holders == 1:
-            value = self.value(variable.program)
+            value = self[name] = root(name, self._request, self._around)
+            return value
+        identity = variable.identity
+        if identity is None or identity.holders == 1:
+            value, bound = variable.program.guess(self)
+            self._spent += bound
         else:
-            value = self._known(variable.identity, variable.program)
+            values = self._shared.values
+            if identity in values:
+                value = values[identity]
+            else:
+                value = values[identity] = self._learnt(variable.program)
         self[name] = value
         return value
 
-    def _known(self, identity: Identity, program: Evaluable) -> Any:
-        shared = self._shared
-        try:
-            return shared.values[identity]
-        except KeyError:
-            before = self._spent
-            value = shared.values[identity] = self.value(program)
-            shared.bound += self._spent - before
-            return value
+    def _learnt(self, program: Evaluable) -> Any:
+        """A value that all policies share from now on, and what it costs."""
+        before = self._spent
+        value = self.value(program)
+        self._shared.bound += self._spent - before
+        return value
