@@ -7,8 +7,7 @@ stands in `declarations.py`. What many policies write is compiled once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,10 +28,7 @@ _UNDECLARED = re.compile(r"undeclared reference to '([\w.]+)'")
 _TOO_DEEP = re.compile(r"recursion (depth|limit)")
 _DEPTH_MAX = 32  # levels; the front end's own, where cel-go has 250
 _PROGRAMS = 4096
-_STORED = 20_000  # programs of a store; those of all checks are a tenth
-StoreKey = tuple[str, Variables, str, str, bool]
-"""An expression, the variables that it names, the server's version, the functions beside the library, and whether types
-with fields are among the variables."""
+_STORED = 4096  # texts of a store
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +43,38 @@ class Function:
 
 
 class Store:
-    """Programs as `dumps` gives them, by what they were compiled from. Environments take what it holds instead of
-    compiling, and add what it lacks; keeping it between processes is its owner's matter. Whoever can write to it runs
-    code."""
+    """Programs that were compiled before: those of one text, such as a policy's, by that text. Whoever compiles takes
+    what it holds, and adds what it lacks; keeping it between processes is its owner's matter. Whoever can write to it
+    runs code."""
 
-    def __init__(self, programs: Mapping[StoreKey, bytes] = MappingProxyType({})) -> None:
+    def __init__(self, programs: Mapping[bytes, tuple[bytes, ...]] = MappingProxyType({})) -> None:
         self.programs = dict(programs)
         self.learnt = False
+        self._loaded: dict[bytes, Program] = {}
 
-    def learn(self, key: StoreKey, program: bytes) -> None:
+    def recall(self, text: bytes, environment: Environment) -> list[Program] | None:
+        """The programs of a text, in the order in which they were compiled; None where there are none."""
+        try:
+            return [self._load(stored, environment) for stored in self.programs[text]]
+        except (KeyError, ValueError):
+            return None
+
+    def _load(self, stored: bytes, environment: Environment) -> Program:
+        """Many texts have the same expressions, in the same variables."""
+        found = self._loaded.get(stored)
+        if found is None:
+            found = self._loaded[stored] = environment.load(stored)
+        return found
+
+    def learn(self, text: bytes, programs: Iterable[Program]) -> None:
         if len(self.programs) < _STORED:
-            self.programs[key] = program
+            self.programs[text] = tuple(program.dumps() for program in programs)
             self.learnt = True
 
 
 class Environment:
     """Variables by name with their types. `version` is the server's minor version, whose functions are known; `types`
-    are those that have fields; a `store` has programs that were compiled before."""
+    are those that have fields."""
 
     def __init__(
         self,
@@ -72,9 +83,8 @@ class Environment:
         version: str = "1.30",
         functions: Sequence[Function] = (),
         types: Types | None = None,
-        store: Store | None = None,
     ) -> None:
-        self.variables, self.version, self.types, self.store = dict(variables), version, types, store
+        self.variables, self.version, self.types = dict(variables), version, types
         self._known = _functions(tuple(functions))
 
     def extended(self, name: str, type: str) -> Environment:
@@ -88,7 +98,12 @@ class Environment:
         found = words(source)
         variables = tuple((name, type) for name, type in self.variables.items() if meant(name, found))
         known = self.types if self.types is not None and any(self.types.knows(type) for _, type in variables) else None
-        return _compiled(source, variables, (self.version, self._known), known, self.store)
+        return _compiled(source, variables, (self.version, self._known), known)
+
+    @property
+    def text(self) -> str:
+        """What of it, beside the variables, decides what an expression compiles to."""
+        return f"{self.version} {self._known.text}"
 
     def load(self, stored: bytes) -> Program:
         """A program from what its `dumps` gave, without the front end. Raises ValueError when it was stored by another
@@ -98,7 +113,7 @@ class Environment:
 
 class _Functions:
     """Functions beside the library. Compared by identity, because there are a hundred of them and every expression
-    asks; `text` is what they are to the front end."""
+    asks; `text` is what they are to a front end."""
 
     def __init__(self, functions: tuple[Function, ...]) -> None:
         self.library = _library(functions)
@@ -115,23 +130,7 @@ _Functionality = tuple[str, _Functions]
 
 
 @lru_cache(maxsize=_PROGRAMS)
-def _compiled(
-    source: str, variables: Variables, functions: _Functionality, types: Types | None, store: Store | None
-) -> Program:
-    if store is None:
-        return _made(source, variables, functions, types)
-    version, known = functions
-    key = (source, variables, version, known.text, types is not None)
-    stored = store.programs.get(key)
-    if stored is not None:
-        with suppress(ValueError):
-            return Program.loads(stored, known.library)
-    program = _made(source, variables, functions, types)
-    store.learn(key, program.dumps())
-    return program
-
-
-def _made(source: str, variables: Variables, functions: _Functionality, types: Types | None) -> Program:
+def _compiled(source: str, variables: Variables, functions: _Functionality, types: Types | None) -> Program:
     version, library = functions[0], functions[1].library
     try:
         serialized = front_ends(version, functions[1].signatures, types).compile(source, variables)

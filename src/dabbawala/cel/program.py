@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import MAGIC_NUMBER
 from types import FunctionType
 from typing import Any
@@ -20,7 +20,7 @@ from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.interpret import Evaluation
 from dabbawala.cel.tree import Checked, Node, read
 
-_STORED = (1, MAGIC_NUMBER)  # the form of what is stored, and Python's of code
+_STORED = (2, MAGIC_NUMBER)  # the form of what is stored, and Python's of code
 _OPEN_MAX = 10_000  # evaluations of one budget whose exact cost is not counted yet
 SURPRISES = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, EvaluationError)
 """What optimistic code raises where the language has an error, or its own reason."""
@@ -77,15 +77,17 @@ class Program:
         self._serialized, self._compiled, self._library = checked, code, library
         self._bound = code.bound if code else 0
         self._rules: dict[int, int | cost.Rule] = {}
+        self._dumped: bytes | None = None
         self._run: Callable[[Mapping[str, Any]], Any] | None = None
         if code is not None:
             self._run = FunctionType(code.code, library.names)
 
     def dumps(self) -> bytes:
         """The program as bytes, for a cache of one's own: whoever can write them runs code where they are read."""
-        return marshal.dumps(
-            (_STORED, self.source, self.result_type, self._serialized, self._compiled and tuple(self._compiled))
-        )
+        if self._dumped is None:
+            code = b"" if self._compiled is None else marshal.dumps(tuple(self._compiled))
+            self._dumped = marshal.dumps((_STORED, self.source, self.result_type, self._serialized, code))
+        return self._dumped
 
     @classmethod
     def loads(cls, stored: bytes, library: Library) -> Program:
@@ -94,10 +96,21 @@ class Program:
             version, *rest = marshal.loads(stored)
             if version != _STORED:
                 raise ValueError("stored by another version")
-            source, result_type, checked, compiled = rest
+            source, result_type, checked, code = rest
         except (EOFError, TypeError, ValueError) as error:
             raise ValueError(f"no program of this version: {error}") from None
-        return cls(source, result_type, checked, library=library, code=Compiled(*compiled) if compiled else None)
+        made = cls(source, result_type, checked, library=library, code=None)
+        made._dumped = stored
+        if code:
+            made._run = partial(made._wake, code)
+        return made
+
+    def _wake(self, code: bytes, variables: Mapping[str, Any]) -> Any:
+        """Run a program for the first time that was stored: most of those of a policy never are."""
+        self._compiled = Compiled(*marshal.loads(code))
+        self._bound = self._compiled.bound
+        self._run = FunctionType(self._compiled.code, self._library.names)
+        return self._run(variables)
 
     @property
     def tree(self) -> Node:
@@ -127,10 +140,11 @@ class Program:
     def guess(self, variables: Mapping[str, Any]) -> tuple[Any, int]:
         """The value by compiled code alone, and what it costs at most. Raises SURPRISES where only `evaluate` can tell
         what the value is, or the error."""
-        run, bound = self._run, self._bound
+        run = self._run
         if run is None:
             raise EvaluationError("only the interpreter can evaluate it")
         value = run(variables)
+        bound = self._bound
         if not bound:
             value, bound = value
         if bound > cost.PER_EXPRESSION:

@@ -43,10 +43,10 @@ class Files:
     target: tuple[int, int] | None = None
 
     def scan(self, paths: Sequence[str], asked: Asked, show: Callable[[Report], None]) -> Report:
+        gc.disable()  # what a scan makes is needed to its end, and its values refer to nothing in circles
         from dabbawala.guard import scanning, workers
         from dabbawala.guard.cache import Cache, folder_of
 
-        gc.disable()  # what a scan makes is needed to its end, and its values refer to nothing in circles
         kept = Cache(folder_of(os.environ))
         chosen = asked.checks(kept.checks)
         world, engine, report = scanning.begun(

@@ -45,7 +45,7 @@ Stamp = tuple[Any, ...]
 class _Kept(NamedTuple):
     stamp: Stamp
     documents: list[tuple[str, Any]]
-    programs: dict[Any, bytes]
+    programs: dict[bytes, tuple[bytes, ...]]
 
 
 class Cache:

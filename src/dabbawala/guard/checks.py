@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
-from dabbawala.guard.fix import recipe
-from dabbawala.guard.fix.recipe import BadFix, Fix
+
+if TYPE_CHECKING:
+    from dabbawala.guard.fix.recipe import Fix
 
 PREFIX = "guard.dabbawala.dev/"
 FOLDER = Path(__file__).parent / "policies"
@@ -92,11 +94,13 @@ class Check:
     @cached_property
     def fix(self) -> Fix:
         """How an object that fails is repaired; no steps where a person must decide. Raises BadCheck."""
+        from dabbawala.guard.fix import recipe  # a scan, which starts often, repairs nothing
+
         said = meta.annotations(self.document)
         text, risk, by_hand = (said.get(f"{PREFIX}{key}", "") for key in ("fix", "fix-risk", "fix-by-hand"))
         try:
             return recipe.parse(text, risk=risk, by_hand=by_hand)
-        except BadFix as wrong:
+        except recipe.BadFix as wrong:
             raise BadCheck(f"{self.id}: {PREFIX}fix: {wrong}") from wrong
 
 

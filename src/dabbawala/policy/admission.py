@@ -20,6 +20,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import orjson
+
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.errors import EvaluationError
@@ -39,6 +41,7 @@ MAX_MESSAGE_BYTES = 5 * 1024
 _OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 _DIALECT = Dialect()
 _ALONE = Surroundings()
+_COMPILED = ("paramKind", "variables", "matchConditions", "validations", "auditAnnotations")
 _NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -120,7 +123,7 @@ class CompiledPolicy:
     def of(cls, policy: Object, dialect: Dialect = _DIALECT) -> CompiledPolicy:
         """Defaults are taken for what is left out. Raises BadRequest for a selector that is none."""
         spec: Object = policy.get("spec") or {}
-        compiler = Compiler(dialect, spec.get("paramKind") is not None)
+        compiler = Compiler(dialect, spec.get("paramKind") is not None, b"" if dialect.store is None else _text(spec))
         conditions = tuple(_conditions(compiler, spec))
         for index, item in enumerate(spec.get("variables") or ()):
             compiler.variable(
@@ -128,6 +131,7 @@ class CompiledPolicy:
             )
         validations = tuple(_validations(compiler, spec))
         annotations = tuple(_annotations(compiler, spec))
+        compiler.keep()
         asks = AUTHORIZER in str(spec)
         return cls(
             name=meta.name(policy),
@@ -302,6 +306,11 @@ class CompiledPolicy:
             if text:
                 found.append(AuditValue(item.key, text))
         return None if scope.overdrawn() else tuple(found)
+
+
+def _text(spec: Object) -> bytes:
+    """What decides what a policy's expressions compile to."""
+    return orjson.dumps([spec.get(name) for name in _COMPILED])
 
 
 def _explained(source: str, error: EvaluationError) -> str:

@@ -9,14 +9,14 @@ Source: apiserver/pkg/admission/plugin/cel/{compile,composition}.go.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
 from dabbawala.cel.environment import Environment, Function, Store
 from dabbawala.cel.errors import CompileError, EvaluationError
-from dabbawala.cel.program import Budget
+from dabbawala.cel.program import Budget, Program
 from dabbawala.policy import declared
 
 AUTHORIZER, REQUEST_RESOURCE = "authorizer", "authorizer.requestResource"
@@ -98,9 +98,7 @@ def _environment(dialect: Dialect, params: bool, authorizer: bool) -> Environmen
     names = {**_ALWAYS, **dict(dialect.variables), **({"params": "dyn"} if params else {})}
     if authorizer:
         names |= _AUTHORIZERS
-    return Environment(
-        names, version=dialect.version, functions=dialect.functions, types=declared.TYPES, store=dialect.store
-    )
+    return Environment(names, version=dialect.version, functions=dialect.functions, types=declared.TYPES)
 
 
 @lru_cache(maxsize=4096)
@@ -110,18 +108,34 @@ def _identity(dialect: Dialect, source: str, parts: tuple[Identity, ...]) -> Ide
 
 @dataclass(slots=True)
 class Compiler:
-    """Compiles the expressions of one policy, its variables in their order."""
+    """Compiles the expressions of one policy, its variables in their order; what the dialect's store holds of the
+    policy (`text` is all of it) is taken from there."""
 
     dialect: Dialect
     params: bool
+    text: bytes = b""
     faults: list[Fault] = field(default_factory=list)
     variables: dict[str, Variable] = field(default_factory=dict)
     _types: dict[str, str] = field(default_factory=dict)
     _known: dict[bool, Environment] = field(default_factory=dict)
+    _made: list[Program] = field(default_factory=list)
+    _stored: Iterator[Program] | None = None
+
+    def __post_init__(self) -> None:
+        if self.dialect.store is not None:
+            environment = _environment(self.dialect, self.params, True)
+            self.text = environment.text.encode() + self.text
+            found = self.dialect.store.recall(self.text, environment)
+            self._stored = None if found is None else iter(found)
+
+    def keep(self) -> None:
+        """Everything has been compiled: the next one need not."""
+        if self.dialect.store is not None and self._stored is None and not self.faults:
+            self.dialect.store.learn(self.text, self._made)
 
     def variable(self, name: str, source: str, path: str) -> None:
         """Declare a variable for all expressions that come after it."""
-        program, kind = self._compile(self._composed(authorizer=True), source, path, _ANY)
+        program, kind = self._compile(True, source, path, _ANY)
         identity = self._shared(source)
         if isinstance(program, _Broken):
             program = _Broken(f'composited variable "{name}" fails to compile: {program.message}')
@@ -135,20 +149,22 @@ class Compiler:
 
     def condition(self, source: str, path: str) -> Evaluable:
         """A match condition: it sees no variables."""
-        environment = _environment(self.dialect, self.params, True)
-        return self._compile(environment, source.strip(), path, _BOOL)[0]
+        return self._compile(None, source.strip(), path, _BOOL)[0]
 
     def validation(self, source: str, path: str) -> Evaluable:
-        return self._compile(self._composed(authorizer=True), source, path, _BOOL)[0]
+        return self._compile(True, source, path, _BOOL)[0]
 
     def message(self, source: str, path: str) -> Evaluable:
         """A message expression: it sees no authorizer."""
-        return self._compile(self._composed(authorizer=False), source, path, _STRING)[0]
+        return self._compile(False, source, path, _STRING)[0]
 
     def audit_value(self, source: str, path: str) -> Evaluable:
-        return self._compile(self._composed(authorizer=True), source.strip(), path, _STRING_OR_NULL)[0]
+        return self._compile(True, source.strip(), path, _STRING_OR_NULL)[0]
 
-    def _composed(self, *, authorizer: bool) -> Environment:
+    def _composed(self, authorizer: bool | None) -> Environment:
+        """With the variables so far; None for what sees none of them."""
+        if authorizer is None:
+            return _environment(self.dialect, self.params, True)
         found = self._known.get(authorizer)
         if found is None:
             found = _environment(self.dialect, self.params, authorizer)
@@ -158,14 +174,18 @@ class Compiler:
         return found
 
     def _compile(
-        self, environment: Environment, source: str, path: str, accepted: Sequence[str]
+        self, authorizer: bool | None, source: str, path: str, accepted: Sequence[str]
     ) -> tuple[Evaluable, str]:
+        if self._stored is not None:
+            program = next(self._stored)
+            return program, program.result_type
         try:
-            program = environment.compile(source)
+            program = self._composed(authorizer).compile(source)
         except CompileError as error:
             message = f"compilation failed: {located(error)}"
         else:
             if not accepted or program.result_type in accepted:
+                self._made.append(program)
                 return program, program.result_type
             message = _mistyped(program.result_type, accepted)
         self.faults.append(Fault(path, source, message))

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dabbawala.apimachinery.meta import Object
@@ -202,6 +202,8 @@ def without(found: list[Object], at: int, number: int) -> list[Object]:
 
 @settings(max_examples=60, deadline=None)
 @given(logs, limits)
+@example({Asked("get", resource="pods"): 1, Asked("get", resource="pods", namespace="shop"): 1}, 0)
+@example({Asked("get", resource="pods", name="a"): 1, Asked("get", resource="pods", namespace="shop", name="a"): 1}, 3)
 def test_every_request_is_allowed_and_without_any_rule_one_is_not(log: dict[Asked, int], names_max: int) -> None:
     pieces = role.plan(log, BOT.name, "used", names_max=names_max)
     found = [piece.object for piece in pieces]

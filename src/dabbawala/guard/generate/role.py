@@ -46,10 +46,13 @@ class Rules(NamedTuple):
 def plan(
     requests: Mapping[Asked, int], user: str, name: str, *, names_max: int = NAMES_MAX, bind: bool = True
 ) -> list[Piece]:
-    """A Role for each namespace, a ClusterRole for what is in none, and their bindings to who asked."""
+    """A ClusterRole for what was asked for in no namespace, a Role for each namespace where more than that was, and
+    their bindings to who asked."""
     pieces = []
-    for namespace in sorted({wanted.namespace for wanted in requests}):
-        here = {wanted: count for wanted, count in requests.items() if wanted.namespace == namespace}
+    everywhere = dict(_objects({wanted: 1 for wanted in requests if not wanted.namespace}, names_max).keys())
+    left = {wanted: n for wanted, n in requests.items() if not (wanted.namespace and _holds(everywhere, wanted))}
+    for namespace in sorted({wanted.namespace for wanted in left}):
+        here = {wanted: count for wanted, count in left.items() if wanted.namespace == namespace}
         found = rules(here, names_max)
         notes = {f"rules[{number}]": note for number, note in enumerate(found.notes)}
         where = f"in the namespace {namespace}" if namespace else "on what is in no namespace"
@@ -110,6 +113,12 @@ def _objects(requests: Mapping[Asked, int], names_max: int) -> dict[tuple[Asked,
         few = "" not in names and len(names) <= names_max
         found[bare, tuple(sorted(names)) if few else ()] = sum(names.values())
     return found
+
+
+def _holds(rights: Mapping[Asked, tuple[str, ...]], wanted: Asked) -> bool:
+    """Whether rights that are limited to no namespace allow a request in one."""
+    names = rights.get(wanted._replace(namespace="", name=""))
+    return names is not None and (not names or wanted.name in names)
 
 
 def _resource(wanted: Asked) -> str:
