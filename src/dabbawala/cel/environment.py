@@ -50,7 +50,7 @@ class Store:
     def __init__(self, programs: Mapping[bytes, tuple[bytes, ...]] = MappingProxyType({})) -> None:
         self.programs = dict(programs)
         self.learnt = False
-        self._loaded: dict[bytes, Program] = {}
+        self._loaded: dict[tuple[bytes, Library], Program] = {}
 
     def recall(self, text: bytes, environment: Environment) -> list[Program] | None:
         """The programs of a text, in the order in which they were compiled; None where there are none."""
@@ -60,14 +60,16 @@ class Store:
             return None
 
     def _load(self, stored: bytes, environment: Environment) -> Program:
-        """Many texts have the same expressions, in the same variables."""
-        found = self._loaded.get(stored)
+        """Many texts have the same expressions, in the same variables. What is stored names functions, and does not
+        say what they do: that is the environment's."""
+        key = stored, environment.library
+        found = self._loaded.get(key)
         if found is None:
-            found = self._loaded[stored] = environment.load(stored)
+            found = self._loaded[key] = environment.load(stored)
         return found
 
     def learn(self, text: bytes, programs: Iterable[Program]) -> None:
-        if len(self.programs) < _STORED:
+        if text in self.programs or len(self.programs) < _STORED:
             self.programs[text] = tuple(program.dumps() for program in programs)
             self.learnt = True
 
@@ -101,14 +103,19 @@ class Environment:
         return _compiled(source, variables, (self.version, self._known), known)
 
     @property
+    def library(self) -> Library:
+        """What the functions of an expression do."""
+        return self._known.library
+
+    @property
     def text(self) -> str:
-        """What of it, beside the variables, decides what an expression compiles to."""
-        return f"{self.version} {self._known.text}"
+        """What of it decides what an expression compiles to, but for the fields of types."""
+        return f"{self.version} {sorted(self.variables.items())} {self._known.text}"
 
     def load(self, stored: bytes) -> Program:
         """A program from what its `dumps` gave, without the front end. Raises ValueError when it was stored by another
         version of Python or of this package."""
-        return Program.loads(stored, self._known.library)
+        return Program.loads(stored, self.library)
 
 
 class _Functions:

@@ -309,8 +309,11 @@ class CompiledPolicy:
 
 
 def _text(spec: Object) -> bytes:
-    """What decides what a policy's expressions compile to."""
-    return orjson.dumps([spec.get(name) for name in _COMPILED])
+    """What decides what a policy's expressions compile to; nothing for what is no JSON, as YAML may be."""
+    try:
+        return orjson.dumps([spec.get(name) for name in _COMPILED])
+    except TypeError:
+        return b""
 
 
 def _explained(source: str, error: EvaluationError) -> str:

@@ -28,6 +28,7 @@ _ALWAYS = {
 # Anything named so anywhere may be one of the variables that differ between policies or requests for one object.
 _NOT_OF_THE_OBJECT = re.compile(r"\b(oldObject|request|params|namespaceObject|authorizer)\b")
 _REFERENCE = re.compile(r"\bvariables\s*\.\s*(\w+)")
+_ANY_REFERENCE = re.compile(r"\bvariables\b")  # in whatever way it is written, such as with a comment before the point
 _ANY: tuple[str, ...] = ()
 _BOOL, _STRING, _STRING_OR_NULL = ("bool",), ("string",), ("string", "null")
 
@@ -109,7 +110,7 @@ def _identity(dialect: Dialect, source: str, parts: tuple[Identity, ...]) -> Ide
 @dataclass(slots=True)
 class Compiler:
     """Compiles the expressions of one policy, its variables in their order; what the dialect's store holds of the
-    policy (`text` is all of it) is taken from there."""
+    policy is taken from there. `text` is all of it; what has none is not looked up."""
 
     dialect: Dialect
     params: bool
@@ -122,7 +123,7 @@ class Compiler:
     _stored: Iterator[Program] | None = None
 
     def __post_init__(self) -> None:
-        if self.dialect.store is not None:
+        if self.dialect.store is not None and self.text:
             environment = _environment(self.dialect, self.params, True)
             self.text = environment.text.encode() + self.text
             found = self.dialect.store.recall(self.text, environment)
@@ -130,7 +131,7 @@ class Compiler:
 
     def keep(self) -> None:
         """Everything has been compiled: the next one need not."""
-        if self.dialect.store is not None and self._stored is None and not self.faults:
+        if self.dialect.store is not None and self.text and self._stored is None and not self.faults:
             self.dialect.store.learn(self.text, self._made)
 
     def variable(self, name: str, source: str, path: str) -> None:
@@ -176,11 +177,8 @@ class Compiler:
     def _compile(
         self, authorizer: bool | None, source: str, path: str, accepted: Sequence[str]
     ) -> tuple[Evaluable, str]:
-        if self._stored is not None:
-            program = next(self._stored)
-            return program, program.result_type
         try:
-            program = self._composed(authorizer).compile(source)
+            program = self._recalled(source) or self._composed(authorizer).compile(source)
         except CompileError as error:
             message = f"compilation failed: {located(error)}"
         else:
@@ -191,11 +189,21 @@ class Compiler:
         self.faults.append(Fault(path, source, message))
         return _Broken(f"compilation error: {message}"), "dyn"
 
+    def _recalled(self, source: str) -> Program | None:
+        """The next one of what is stored. Where that is not of this expression, nothing of it is believed."""
+        found = None if self._stored is None else next(self._stored, None)
+        if found is None or found.source != source:
+            self._stored = found = None
+        return found
+
     def _shared(self, source: str) -> Identity | None:
         if _NOT_OF_THE_OBJECT.search(source):
             return None
+        names = _REFERENCE.findall(source)
+        if len(names) != len(_ANY_REFERENCE.findall(source)):
+            return None
         parts = []
-        for name in _REFERENCE.findall(source):
+        for name in names:
             earlier = self.variables.get(VARIABLES + name)
             if earlier is None or earlier.identity is None:
                 return None
