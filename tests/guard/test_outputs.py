@@ -13,7 +13,7 @@ import yaml
 
 from dabbawala.cli import guard as command
 from dabbawala.guard import checks, scanning
-from dabbawala.guard.findings import Report
+from dabbawala.guard.findings import Place, Report
 from dabbawala.guard.outputs import as_json, as_policy_report, as_terminal
 from dabbawala.timeseries import exposition
 
@@ -87,6 +87,33 @@ def test_sarif_names_rule_line_and_the_accepted_exception(report: Report) -> Non
     assert run["tool"]["driver"]["rules"][privileged["ruleIndex"]]["id"] == "WL-01"
     assert by_subject["WL-05", "Pod shop/quiet"]["suppressions"][0]["status"] == "accepted"
     assert run["invocations"][0]["executionSuccessful"] is False
+
+
+def test_code_quality_names_path_line_and_severity_of_failures_and_of_what_cannot_be_read(report: Report) -> None:
+    issues = orjson.loads(command.rendered(report, "code-quality"))
+    told = [(issue["check_name"][:5], issue["severity"], *issue["location"].values()) for issue in issues]
+    assert told == [
+        ("WL-05", "critical", "web.yaml", {"begin": 8}),
+        ("WL-01", "blocker", "web.yaml", {"begin": 9}),
+        ("yaml-", "blocker", "broken.yaml", {"begin": 2}),
+    ]
+    assert all(issue.keys() == {"description", "check_name", "severity", "location", "fingerprint"} for issue in issues)
+
+
+def test_fingerprints_stay_when_lines_move_and_no_two_are_equal(report: Report) -> None:
+    before = [issue["fingerprint"] for issue in orjson.loads(command.rendered(report, "code-quality"))]
+    moved = [replace(item, place=replace(item.place, line=item.place.line + 7)) for item in report.findings]
+    report.findings[:] = [*moved, *moved]
+    after = [issue["fingerprint"] for issue in orjson.loads(command.rendered(report, "code-quality"))]
+    assert set(before) < set(after)
+    assert len(set(after)) == len(after) == 5
+
+
+def test_a_report_without_issues_is_an_empty_list_and_what_has_no_file_is_named(report: Report) -> None:
+    assert command.rendered(Report(), "code-quality") == b"[]\n"
+    live = Report(findings=[replace(report.findings[0], place=Place(field="spec"))])
+    (issue,) = orjson.loads(command.rendered(live, "code-quality"))
+    assert issue["location"] == {"path": "Pod shop/web", "lines": {"begin": 1}}
 
 
 def test_junit_counts_failures_and_errors(report: Report) -> None:

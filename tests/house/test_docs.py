@@ -24,7 +24,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 HEADING = re.compile(r"^#+ (.+)$", re.M)
 SPAN = re.compile(r"`([^`\n]+)`")
-TREES = ("src/", "tests/", "docs/", "tools/", "bench/", "manifests/", "workloads/", ".ci/")
+TREES = ("src/", "tests/", "docs/", "tools/", "bench/", "manifests/", "workloads/", "integrations/", ".ci/")
 PACKAGES_WITH_AN_INVARIANT = (
     "cel",
     "reconcile",

@@ -26,7 +26,7 @@ from dabbawala.guard.findings import Report
 
 YES, NO, UNKNOWN = 0, 1, 2
 TERMINAL = "terminal"
-FORMATS = (TERMINAL, "json", "sarif", "junit", "html", "policy-report", "metrics")
+FORMATS = (TERMINAL, "json", "sarif", "junit", "code-quality", "html", "policy-report", "metrics")
 PATH = click.Path(path_type=Path)
 
 
@@ -80,12 +80,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """In which form a report is shown, and where. Without a file it goes to the standard output."""
+    """In which form a report is shown, and where. Without a file it goes to the standard output. `also` are further
+    forms and their files: one scan, several readers."""
 
     form: str
     file: Path | None
+    also: tuple[tuple[str, Path], ...] = ()
 
     def write(self, report: Report) -> None:
+        """The files first: whoever reads the standard output may go before its end."""
+        for form, file in self.also:
+            Shown(form, file).write(report)
         if self.form == TERMINAL:
             self._print(report)
             return
@@ -135,15 +140,25 @@ def asking(command: Callable[..., Any]) -> Callable[..., Any]:
     return taken
 
 
+def _also(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[tuple[str, Path], ...]:
+    pairs = [text.partition("=") for text in given]
+    for text, (form, _sign, file) in zip(given, pairs, strict=True):
+        if form not in FORMATS or not file:
+            raise click.BadParameter(f"{text!r}: write FORM=FILE, such as junit=guard.xml; forms: {', '.join(FORMATS)}")
+    return tuple((form, Path(file)) for form, _sign, file in pairs)
+
+
 def showing(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of a command that shows a report; it gets them as `shown`."""
 
     @click.option("-o", "--output", "form", type=click.Choice(FORMATS), default=TERMINAL, show_default=True,
                   help="The form of the report.")  # fmt: skip
     @click.option("-f", "--file", type=PATH, help="Write the report there instead of to the standard output.")
+    @click.option("--also", multiple=True, metavar="FORM=FILE", callback=_also,
+                  help="Write the report in this form there as well; may be repeated.")  # fmt: skip
     @wraps(command)
-    def taken(*args: Any, form: str, file: Path | None, **rest: Any) -> Any:
-        return command(*args, shown=Shown(form, file), **rest)
+    def taken(*args: Any, form: str, file: Path | None, also: tuple[tuple[str, Path], ...], **rest: Any) -> Any:
+        return command(*args, shown=Shown(form, file, also), **rest)
 
     return taken
 
@@ -158,7 +173,8 @@ def showing(command: Callable[..., Any]) -> Callable[..., Any]:
 def scan(paths: Sequence[str], asked: Asked, shown: Shown, *, live: Live, files: Files, clauses: ByClause) -> None:
     """Scan manifests: files, folders, Helm charts, Kustomize folders, or - for the standard input; or a cluster."""
     live.check(paths)
-    if files.watch and (live.asks or shown.form != TERMINAL or shown.file is not None or clauses.names):
+    other = shown.form != TERMINAL or shown.file is not None or shown.also or clauses.names
+    if files.watch and (live.asks or other):
         raise click.UsageError("--watch follows files and prints what changes: leave out what asks for another report")
     if files.watch:
         raise click.exceptions.Exit(files.follow(paths, asked))

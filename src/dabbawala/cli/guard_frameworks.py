@@ -41,6 +41,8 @@ class ByClause:
             return asked, shown.write
         if shown.form not in FORMS:
             raise click.UsageError(f"-o {shown.form} has no clauses; with --framework use {', '.join(FORMS)}")
+        if shown.also:
+            raise click.UsageError("--also writes findings, and --framework clauses: leave one of them out")
         found = self.frameworks()
         return self.narrowed(asked, found), lambda report: _write(self.assess(report, found, paths), shown)
 

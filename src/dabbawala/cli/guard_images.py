@@ -38,7 +38,7 @@ from dabbawala.guard.world import World
 
 YES, NO, UNKNOWN = 0, 1, 2
 TERMINAL, JSON = "terminal", "json"
-FORMATS = (TERMINAL, JSON, "sarif", "junit", "html", "policy-report", "metrics")
+FORMATS = (TERMINAL, JSON, "sarif", "junit", "code-quality", "html", "policy-report", "metrics")
 CHECKS = ("IMG-06", "IMG-07", "IMG-08", "IMG-09", "IMG-10", "IMG-11", "IMG-12", "IMG-13", "IMG-17")
 """What can be said of images only with reports about them."""
 LISTING = "list"

@@ -28,7 +28,9 @@ FOLDERS_DEEP_MAX = 64
 """Levels of folders below the one that is named."""
 
 SUFFIXES = (".yaml", ".yml", ".json")
-SKIPPED = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", ".tox", ".terraform"))
+SKIPPED = frozenset((
+    ".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", ".tox", ".terraform", ".cache",
+))  # fmt: skip
 STDIN = "-"
 STDIN_NAME = "<stdin>"
 FILE, CHART, KUSTOMIZATION = "file", "chart", "kustomization"
@@ -89,7 +91,19 @@ def _listed(path: Path, seen: set[tuple[int, int]]) -> Iterator[Entry]:
     inner = _built_on(entries)
     for entry in entries:
         if entry.kind != KUSTOMIZATION or len(entries) == 1 or not _is_part(entry.path, inner):
-            yield entry
+            yield entry if _is_text(entry.path) else _nameless(entry.path)
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path can be written into a report: Linux takes any bytes for a name, a report is UTF-8."""
+    name = str(path)
+    return name.isascii() or not any("\udc80" <= char <= "\udcff" for char in name)
+
+
+def _nameless(path: Path) -> Entry:
+    shown = os.fsencode(path).decode(errors="backslashreplace")
+    problem = Problem(Place(shown), "name-not-utf-8", f"the name of {shown} is not UTF-8", "Rename it.")
+    return Entry(path, FILE, failed=problem)
 
 
 def folders(path: Path) -> Iterator[Path]:
@@ -127,7 +141,7 @@ def opened(entry: Entry, values: Values = PLAIN) -> Source:
     """The source of an entry, its content read."""
     name = str(entry.path)
     if entry.failed is not None:
-        return Source(name, problems=(entry.failed,))
+        return Source(entry.failed.place.file, problems=(entry.failed,))
     if entry.kind == CHART:
         return Source(name, render=lambda: charts.read(name, values))
     if entry.kind == KUSTOMIZATION:
