@@ -209,6 +209,10 @@ def metrics() -> str:
         "## Of containers",
         "At each node agent's `/metrics/resource`, by `container`, `pod` and `namespace`.",
         table(("Metric", "Meaning"), _helps("cluster/kubelet/stats.py")),
+        "## Of the API server",
+        "At its `/metrics`, under Kubernetes' names and with its labels; `kubectl get --raw /metrics` shows them. A "
+        "series of a policy ends with its binding.",
+        table(("Metric", "Type"), _yielded("cluster/apiserver/metrics.py")),
         *_of_rollouts(),
         "## Of the runtime detector",
         "At the address of its `--listen`: what it saw, said and missed.",

@@ -36,12 +36,12 @@ from tests.kubectl import Kubectl
 STORY_SECONDS_MAX = 400
 CRITICAL = {
     "container_image_scanned", "rbi_compliance_verified", "auto_scaling_configured", "disaster_recovery_tested",
-    "ssl_certificates_valid", "audit_logging_enabled",
+    "ssl_certificates_valid",
 }  # fmt: skip
 WITHOUT_A_CAPABILITY = {
     "automated_backup_configured", "cross_region_backup_verified", "disaster_recovery_tested", "rto_rpo_validated",
     "backup_restoration_tested", "data_integrity_verified", "load_testing_completed", "stress_testing_passed",
-    "auto_scaling_tested", "secrets_encrypted", "audit_logging_enabled", "log_aggregation_setup",
+    "auto_scaling_tested", "secrets_encrypted", "log_aggregation_setup",
     "distributed_tracing_enabled", "dns_failover_setup", "container_image_scanned", "vulnerability_patching",
 }  # fmt: skip
 PLANS = (
@@ -110,7 +110,7 @@ def test_tatkal_starts_rejected_with_all_critical_items_as_blockers(way: dict[st
     assert "tatkal-booking-service (NodePort)" in item_of(start, "ssl_certificates_valid")["message"]
     assert "account `default`" in item_of(start, "rbac_configured")["message"]
     seen = ("load_balancer_health_checks", "prometheus_metrics_configured", "resource_limits_optimized")
-    assert results(start, *seen) == ["pass"] * 3
+    assert results(start, *seen, "audit_logging_enabled") == ["pass"] * 4
 
 
 @pytest.mark.timeout(STORY_SECONDS_MAX)

@@ -40,6 +40,10 @@ _EXEMPT = frozenset(
         ("authorization.k8s.io", "selfsubjectrulesreviews"), ("authorization.k8s.io", "subjectaccessreviews"),
     }
 )  # fmt: skip
+_ERRORS = (
+    ("compilation", "compile_error"), ("validation failed due to running out of cost budget", "out_of_budget"),
+)  # fmt: skip
+"""What errors are known by where they are counted. Source: validating/errors.go."""
 _BY_REASON: dict[str, type[StatusError]] = {
     "Unauthorized": status.Unauthorized,
     "Forbidden": status.Forbidden,
@@ -70,6 +74,17 @@ class Denial(NamedTuple):
         return _BY_REASON.get(self.reason, status.Invalid)(
             f'{resource} "{name}" is forbidden: {self}', details={key: value for key, value in details.items() if value}
         )
+
+
+class Act(NamedTuple):
+    """One outcome followed by one action of a binding: `deny`, `warn`, `audit`; or `allow`, for an error that the
+    failure policy ignores. As upstream counts them: a validation that holds is none, and one that fails is an
+    `invalid_error`, though nothing went wrong."""
+
+    action: str
+    error: str
+    policy: str
+    binding: str
 
 
 @dataclass(slots=True)
@@ -145,6 +160,8 @@ class Step:
     policy: CompiledPolicy
     world: World
     found: Consequences
+    acts: list[Act] = field(default_factory=list)
+    """What it has done, for whoever counts."""
     _known: list[tuple[Object | None, Verdict]] = field(default_factory=list)
     _given: list[tuple[CompiledBinding, Object | None]] = field(default_factory=list)
 
@@ -195,20 +212,29 @@ class Step:
         return None if self.request.is_namespace else self.world.namespace
 
     def _follow(self, binding: CompiledBinding, verdict: Verdict) -> None:
-        for outcome in verdict.denials:
-            self._act(binding, outcome)
+        for outcome in verdict.faults:
+            if outcome.denies:
+                self._act(binding, outcome)
+            else:
+                self._note("allow", binding, outcome.message)
         for item in verdict.audit:
             if item.error:
                 self.found.denials.append(Denial(self.policy.name, binding.name, item.error))
+                self._note("deny", binding, item.error)
                 continue
             values = self.found.values.setdefault(f"{self.policy.name}/{item.key}", [])
             value = item.value.encode()[:MAX_VALUE_BYTES].decode(errors="ignore")
             if value not in values:
                 values.append(value)
 
+    def _note(self, action: str, binding: CompiledBinding, message: str) -> None:
+        error = next((name for begin, name in _ERRORS if message.startswith(begin)), "invalid_error")
+        self.acts.append(Act(action, error, self.policy.name, binding.name))
+
     def _act(self, binding: CompiledBinding, outcome: Outcome) -> None:
         policy, found = self.policy.name, self.found
         for action in binding.actions:
+            self._note(action.lower(), binding, outcome.message)
             if action == "Deny":
                 found.denials.append(Denial(policy, binding.name, outcome.message, outcome.reason or INVALID))
             elif action == "Warn":

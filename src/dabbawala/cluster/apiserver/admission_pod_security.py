@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from dabbawala.api.core_v1 import NAMESPACE
-from dabbawala.apimachinery import meta, status
+from dabbawala.apimachinery import meta, schema, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import FieldError
 from dabbawala.cluster.apiserver.core import Core
+from dabbawala.cluster.apiserver.metrics import Evaluation, Metrics, Write
 from dabbawala.cluster.apiserver.plugins import Admission
 from dabbawala.policy.pod_security import levels, pods, review
 from dabbawala.policy.pod_security.levels import PREFIX, UNRESTRICTED, LevelVersion, Policy
@@ -28,6 +29,7 @@ _TURN = 50
 """Pods judged before others get their turn."""
 _UNRELATED = frozenset({"exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status"})
 """Subresources of a pod that are no pod. Source: ignoredPodSubresources."""
+_NEWEST = levels.Version.parse(f"v{schema.kubernetes_version().rpartition('.')[0]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,11 @@ class Configuration:
 class PodSecurity:
     """A validator: it sees every write, on the object as it would be stored."""
 
-    def __init__(self, core: Core, configuration: Configuration | None = None) -> None:
+    def __init__(
+        self, core: Core, configuration: Configuration | None = None, *, metrics: Metrics | None = None
+    ) -> None:
         self._core = core
+        self._metrics = metrics or Metrics()
         self._configuration = configuration or Configuration()
 
     async def validate(self, admission: Admission) -> None:
@@ -68,10 +73,12 @@ class PodSecurity:
             return
         labels = self._core.objects.labels(NAMESPACE, "", admission.namespace)
         if labels is None:
+            self._metrics.errors[True, _write(admission)] += 1
             raise status.InternalError(_missing(admission))
         policy, errors = levels.policy_of(labels, self._configuration.defaults)
         if policy.asks_nothing and not errors:
             _note(admission, "enforce-policy", str(UNRESTRICTED.enforce))
+            self._count(admission, "allow", levels.ENFORCE, policy.enforce)
             return
         if admission.old is not None and not review.matters(new, admission.old):
             return
@@ -86,6 +93,7 @@ class PodSecurity:
             return
         labels = self._core.objects.labels(NAMESPACE, "", admission.namespace)
         if labels is None:
+            self._metrics.errors[True, _write(admission)] += 1
             _note(admission, "error", _missing(admission))
             return
         policy, errors = levels.policy_of(labels, self._configuration.defaults)
@@ -105,14 +113,19 @@ class PodSecurity:
         enforced: bool,
     ) -> None:
         if errors:
+            self._metrics.errors[False, _write(admission)] += 1
             _note(admission, "error", f"Failed to parse policy: {_listed(errors)}")
         found = review.review(policy, *pod, enforced=enforced)
+        if enforced:
+            self._count(admission, "deny" if found.denial else "allow", levels.ENFORCE, policy.enforce)
         if found.audit:
+            self._count(admission, "deny", levels.AUDIT, policy.audit)
             _note(admission, "audit-violations", found.audit)
         if found.denial:
             details = {"name": admission.name, "kind": "pods"}
             raise status.Forbidden(f'pods "{admission.name}" is forbidden: {found.denial}', details=details)
         if found.warning:
+            self._count(admission, "deny", levels.WARN, policy.warn)
             _warn(admission, found.warning)
 
     def _exempt(self, admission: Admission) -> bool:
@@ -123,13 +136,24 @@ class PodSecurity:
             _note(admission, "exempt", "user")
         else:
             return False
+        self._metrics.exemptions[_write(admission)] += 1
         return True
 
     def _exempt_class(self, admission: Admission, spec: Object) -> bool:
         exempt = spec.get("runtimeClassName") in self._configuration.runtime_classes
         if exempt:
+            self._metrics.exemptions[_write(admission)] += 1
             _note(admission, "exempt", "runtimeClass")
         return exempt
+
+    def _count(self, admission: Admission, decision: str, mode: str, asked: LevelVersion) -> None:
+        """Versions that are newer than the checks known here are one."""
+        version = str(asked.version)
+        if asked.level == levels.PRIVILEGED:
+            version = "latest"
+        elif asked.version != levels.LATEST and asked.version > _NEWEST:
+            version = "future"
+        self._metrics.evaluations[Evaluation(decision, mode, asked.level, version, *_write(admission))] += 1
 
     # Namespaces --------------------------------------------------------------------------------------------------
 
@@ -180,6 +204,12 @@ class PodSecurity:
                 yield str((meta.controller_of(pod) or {}).get("uid") or ""), meta.name(pod)
             if turn % _TURN == _TURN - 1:
                 await asyncio.sleep(0)
+
+
+def _write(admission: Admission) -> Write:
+    """Workloads are all one to the metrics."""
+    resource = "pod" if admission.kind.resource == pods.PODS else "controller"
+    return Write(admission.operation.lower(), resource, admission.subresource)
 
 
 def _missing(admission: Admission) -> str:

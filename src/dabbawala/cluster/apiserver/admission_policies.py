@@ -21,6 +21,7 @@ from dabbawala.apimachinery.meta import Object, ObjectKey
 from dabbawala.cluster.apiserver import objects, rest_scale
 from dabbawala.cluster.apiserver.compiled_policies import CompiledPolicies
 from dabbawala.cluster.apiserver.core import Core
+from dabbawala.cluster.apiserver.metrics import Metrics
 from dabbawala.cluster.apiserver.plugins import Admission
 from dabbawala.cluster.store.entry import Key
 from dabbawala.policy.access import Attributes, Authorizer, Decision
@@ -62,9 +63,15 @@ class PolicyAdmission:
     """A validator. Without an authorizer everybody may do everything, in expressions too."""
 
     def __init__(
-        self, core: Core, authorizer: Authorizer | None = None, compiled: CompiledPolicies | None = None
+        self,
+        core: Core,
+        authorizer: Authorizer | None = None,
+        compiled: CompiledPolicies | None = None,
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         self._core = core
+        self._metrics = metrics or Metrics()
         self._authorizer = authorizer or _EverybodyMay()
         self._revisions = (0, 0)
         self._policies = PolicySet((), ())
@@ -104,16 +111,19 @@ class PolicyAdmission:
                 policies = list(self._core.objects.list(_POLICIES))
                 bound = [CompiledBinding.of(binding) for binding in self._core.objects.list(_BINDINGS)]
                 self._policies = PolicySet(await self._compiled.of(policies), bound)
+                self._metrics.keep({(binding.policy_name, binding.name) for binding in bound})
                 self._revisions = revisions
                 self._slow.clear()
 
     async def _run(self, step: Step) -> None:
-        if step.policy in self._slow:
+        begun, slow = self._core.clock.monotonic(), step.policy in self._slow
+        if slow:
             await asyncio.to_thread(step.run)
-            return
-        begun = self._core.clock.monotonic()
-        step.run()
-        if self._core.clock.monotonic() - begun > SLOW_SECONDS:
+        else:
+            step.run()
+        seconds = self._core.clock.monotonic() - begun
+        self._metrics.acted(step.acts, seconds)
+        if seconds > SLOW_SECONDS and not slow:
             if not step.policy.asks:
                 self._slow.add(step.policy)
             await asyncio.sleep(0)

@@ -21,6 +21,7 @@ import orjson
 from dabbawala.apimachinery import clock
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object
+from dabbawala.cluster.apiserver.metrics import Metrics
 from dabbawala.cluster.apiserver.plugins import Exchange
 from dabbawala.cluster.apiserver.request import ANONYMOUS
 from dabbawala.policy.access import User
@@ -55,11 +56,21 @@ def worth_recording(exchange: Exchange) -> bool:
 class AuditLog:
     """Callable as the server's audit plugin. Enter it, or call `start` and `close`."""
 
-    def __init__(self, path: Path, clock: Clock, new_id: Callable[[], str], policy: Policy = worth_recording) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        new_id: Callable[[], str],
+        *,
+        policy: Policy = worth_recording,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._path = path
         self._clock = clock
         self._new_id = new_id
         self._policy = policy
+        self._metrics = metrics or Metrics()
+        self._metrics.audits = True
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._dropped = 0
         self._closing = threading.Event()
@@ -70,7 +81,9 @@ class AuditLog:
             return
         if self._queue.qsize() >= MAX_QUEUED:
             self._dropped += 1
+            self._metrics.audit_errors["buffered"] += 1
             return
+        self._metrics.audit_events += 1
         self._queue.put((exchange, self._clock.now()))
 
     def start(self) -> None:
@@ -101,6 +114,7 @@ class AuditLog:
                 self._append(batch)
             except OSError as error:
                 self._dropped += len(batch)
+                self._metrics.audit_errors["log"] += len(batch)
                 log.warning("cannot write the audit log %s: %s", self._path, error)
 
     def _next_batch(self) -> tuple[list[_Entry], bool]:

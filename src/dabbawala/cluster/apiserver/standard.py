@@ -19,6 +19,7 @@ from dabbawala.cluster.apiserver.core import Core, Plugins
 from dabbawala.cluster.apiserver.crds import CleanupFinalizer
 from dabbawala.cluster.apiserver.discovery import Discovery
 from dabbawala.cluster.apiserver.health import Check
+from dabbawala.cluster.apiserver.metrics import Metrics
 from dabbawala.cluster.apiserver.openapi import OpenAPI
 from dabbawala.cluster.apiserver.plugins import Audit, BodyDecoder, Endpoint, SubresourceHandler
 from dabbawala.cluster.apiserver.reviews import Reviews
@@ -28,13 +29,15 @@ from dabbawala.cluster.apiserver.tokens import Signer
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What the parts around the API server add: streams, metrics, more body formats, readiness checks."""
+    """What the parts around the API server add: streams, more body formats, readiness checks."""
 
     subresources: Mapping[tuple[str, str], SubresourceHandler] = field(default_factory=dict)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     decoders: Mapping[str, BodyDecoder] = field(default_factory=dict)
     checks: Sequence[Check] = ()
     audit: Audit | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    """Shared with an audit log, which counts there too."""
 
 
 def _protobuf(body: bytes, kind: Kind | None) -> Object:
@@ -52,9 +55,9 @@ def plugins(core: Core, signer: Signer, *, build: str, extras: Extras | None = N
     policies = CompiledPolicies()
     validators = (
         EscalationCheck(authorizer),
-        PodSecurity(core),
+        PodSecurity(core, metrics=extras.metrics),
         PolicyWrites(core, authorizer, policies),
-        PolicyAdmission(core, authorizer, policies),
+        PolicyAdmission(core, authorizer, policies, metrics=extras.metrics),
     )
     requests = TokenRequests(core, signer, decoders, validators)
     return Plugins(
@@ -69,6 +72,7 @@ def plugins(core: Core, signer: Signer, *, build: str, extras: Extras | None = N
             **OpenAPI(core.kinds).endpoints(),
             **authn.oidc_endpoints(signer),
             **health.endpoints(extras.checks),
+            "/metrics": extras.metrics.page,
             "/version": version.endpoint(build, core.clock),
             **extras.endpoints,
         },

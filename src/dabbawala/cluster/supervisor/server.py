@@ -25,6 +25,7 @@ from dabbawala.cluster.apiserver.authz import RBACAuthorizer
 from dabbawala.cluster.apiserver.core import Core
 from dabbawala.cluster.apiserver.crds import CustomResources
 from dabbawala.cluster.apiserver.http import Front
+from dabbawala.cluster.apiserver.metrics import Metrics
 from dabbawala.cluster.apiserver.pki import PKI
 from dabbawala.cluster.apiserver.resources import KindSet
 from dabbawala.cluster.store.errors import StoreError
@@ -63,10 +64,11 @@ async def start(paths: Paths, options: Options, clock: Clock, build: str, cleanu
         raise CannotServe(str(error)) from error
     cleanup.push_async_callback(store.close)
     core = Core(store, KindSet(kinds.KINDS), clock, service_accounts_required=True)
-    audit = AuditLog(paths.logs / "audit.log", clock, core.new_uid)
+    metrics = Metrics()
+    audit = AuditLog(paths.logs / "audit.log", clock, core.new_uid, metrics=metrics)
     audit.start()
     cleanup.callback(audit.close)
-    app = APIServer(core, standard.plugins(core, signer, build=build, extras=_extras(core, audit)))
+    app = APIServer(core, standard.plugins(core, signer, build=build, extras=_extras(core, audit, metrics)))
     app.start()
     cleanup.push_async_callback(app.close)
     front = Front(app.handle)
@@ -91,8 +93,9 @@ def _keys(paths: Paths, options: Options, clock: Clock) -> tuple[PKI, tokens.Sig
         ) from error
 
 
-def _extras(core: Core, audit: AuditLog) -> standard.Extras:
-    return standard.Extras(subresources=node_streams.handlers(core, RBACAuthorizer(core)), audit=audit)
+def _extras(core: Core, audit: AuditLog, metrics: Metrics) -> standard.Extras:
+    streams = node_streams.handlers(core, RBACAuthorizer(core))
+    return standard.Extras(subresources=streams, audit=audit, metrics=metrics)
 
 
 async def _first_objects(server: Server) -> None:
