@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from dabbawala.api import core_v1
+from dabbawala.cli import connection
 from dabbawala.cli.main import dabba
+from dabbawala.client.client import Client
+from tests.guard.enforcement.worlds import guarded
 from tests.guard.images.worlds import DIGEST, FOLDER, report
 
 IMAGE = f"registry.example.com/upi-switch:2.3@{DIGEST}"
-POD = {
+POD: dict[str, Any] = {
     "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "switch", "namespace": "bank"},
     "spec": {"containers": [{"name": "web", "image": IMAGE}]},
 }  # fmt: skip
@@ -93,6 +100,61 @@ def test_the_gate_lets_through_what_is_accepted_until_a_date(folder: Path) -> No
         (folder / "x.yaml").write_text(yaml.safe_dump({**accepted, "spec": {**spec, "expires": expires}}))
         done = run("--scans", folder / "scans", "--gate", "-e", folder / "x.yaml")
         assert done.exit_code == status, done.output
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What a cluster holds beside the pod when a command connects to it."""
+    objects: list[dict[str, Any]] = []
+
+    @asynccontextmanager
+    async def connected(_: object) -> AsyncIterator[Client]:
+        async with guarded("bank") as world:
+            made = await world.client.create(core_v1.POD, POD)
+            made["status"] = {"phase": "Running"}
+            await world.client.update(core_v1.POD, made, subresource="status")
+            await world.create(*objects)
+            yield world.client
+
+    monkeypatch.setattr(connection, "client", connected)
+    return objects
+
+
+def exception(name: str, *ids: str, **match: Any) -> dict[str, Any]:
+    spec = {"checks": list(ids), "match": match, "reason": "unreachable", "owner": "asha", "ticket": "SEC-1"}
+    meta = {"apiVersion": "guard.dabbawala.dev/v1alpha1", "kind": "PolicyException", "metadata": {"name": name}}
+    return {**meta, "spec": {**spec, "expires": "2999-01-01"}}
+
+
+def test_an_exception_of_the_cluster_accepts_a_vulnerability_of_a_running_image(
+    folder: Path, cluster: list[dict[str, Any]]
+) -> None:
+    assert run("--live", "--scans", folder / "scans", "--gate").exit_code == 1
+    cluster.append(exception("openssl", "IMG-07", kinds=["Vulnerability"], names=["CVE-2024-5535"]))
+    done = run("--live", "--scans", folder / "scans", "--gate")
+    assert done.exit_code == 0, done.output
+
+
+def test_an_exception_of_the_cluster_accepts_what_a_check_finds(folder: Path, cluster: list[dict[str, Any]]) -> None:
+    def accepted() -> dict[str, bool]:
+        done = run("--live", "--scans", folder / "scans", "-o", "sarif")
+        (log,) = orjson.loads(done.stdout)["runs"]
+        failed = [result for result in log["results"] if result["kind"] == "fail"]
+        return {result["ruleId"]: "suppressions" in result for result in failed}
+
+    assert accepted()["IMG-11"] is False
+    cluster.append(exception("leaks", "IMG-11", kinds=["Pod"], names=["switch"]))
+    assert accepted()["IMG-11"] is True
+    assert accepted()["IMG-07"] is False
+
+
+def test_a_wrong_exception_of_the_cluster_counts_for_nothing_and_is_told(
+    folder: Path, cluster: list[dict[str, Any]]
+) -> None:
+    cluster.append(exception("odd", "IMG-99", names=["switch"]))
+    done = run("--live", "--scans", folder / "scans")
+    assert done.exit_code == 1
+    assert any(line.startswith("PolicyException odd: spec.checks[0]") for line in done.output.splitlines())
 
 
 def test_the_gate_without_a_report_does_not_open(folder: Path) -> None:

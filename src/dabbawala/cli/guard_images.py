@@ -24,6 +24,7 @@ from dabbawala.cli.answer import CouldNotTell
 from dabbawala.cli.guard_images_given import Given
 from dabbawala.guard import checks, scanning
 from dabbawala.guard.engine import Engine
+from dabbawala.guard.exceptions import PolicyException
 from dabbawala.guard.findings import Problem, Report
 from dabbawala.guard.images import approval, gate, listing, running, runs, schedule, state, timetable, uploads
 from dabbawala.guard.images.archive import Archive
@@ -33,6 +34,7 @@ from dabbawala.guard.images.records import SEVERITIES, Scan, Unreadable
 from dabbawala.guard.images.running import Use
 from dabbawala.guard.images.state import Reports, State
 from dabbawala.guard.inventory import Inventory
+from dabbawala.guard.live import scan
 from dabbawala.guard.live.reading import Reader
 from dabbawala.guard.world import World
 
@@ -160,12 +162,14 @@ async def _tolerant(ctx: click.Context, asked: Asked, given: Given) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The objects, the images among them with who runs each, and what could not be read."""
+    """The objects, the images among them with who runs each, and what could not be read. `accepted` are the exceptions
+    that are objects of the cluster."""
 
     inventory: Inventory
     uses: dict[Name, list[Use]]
     problems: list[Problem]
     whole: bool = False
+    accepted: tuple[PolicyException, ...] = ()
 
     def of(self, namespaces: Sequence[str]) -> _Seen:
         """Only the images of some namespaces; of all where none is named."""
@@ -178,9 +182,10 @@ class _Seen:
 async def _once(ctx: click.Context, asked: Asked, given: Given) -> int:
     now = SystemClock().now()
     seen = (await _of_cluster(ctx, asked, now) if asked.live else _of_files(asked, now)).of(asked.namespaces)
+    accepted = [*given.accepted(), *seen.accepted]
     scanned = await _scan(seen, asked, given, now) if asked.scan else []
     now = SystemClock().now()
-    reports = given.reports(now)
+    reports = given.reports(now, accepted)
     uses: dict[Name, list[Use]] = seen.uses if asked.live or asked.paths else {name: [] for name in _told(reports)}
     listed = [(state.of(name, *reports, now), users) for name, users in uses.items()]
     passage = gate.of((one for one, _ in listed), asked.severity, only_fixable=asked.ignore_unfixed)
@@ -188,9 +193,9 @@ async def _once(ctx: click.Context, asked: Asked, given: Given) -> int:
     if asked.form in (TERMINAL, JSON):
         _write(asked, _listing(asked, listed, reports.archive, now, shown))
     else:
-        _write(asked, _findings(asked, seen, reports, given, now=now))
+        _write(asked, _findings(asked, seen, reports, accepted, now=now))
     for problem in seen.problems:
-        click.echo(f"{problem.place}: {problem.message}", err=True)
+        click.echo(f"{problem.place}: {problem.message}".removeprefix(": "), err=True)
     unsent = await _upload(asked, listed, now)
     known = not (seen.problems or reports.archive.problems or unsent or any(one.failure for one in scanned))
     return _status([one for one, _ in listed], shown, known=known)
@@ -207,12 +212,14 @@ def _write(asked: Asked, data: bytes) -> None:
         stream.write(data)
 
 
-def _findings(asked: Asked, seen: _Seen, reports: Reports, given: Given, *, now: datetime) -> bytes:
+def _findings(
+    asked: Asked, seen: _Seen, reports: Reports, accepted: Sequence[PolicyException], *, now: datetime
+) -> bytes:
     """What the checks of images say of the objects."""
     known = [checks.shipped()[name] for name in CHECKS]
     report = Report(checks=known, problems=list(seen.problems))
     world = World(seen.inventory, now=now, whole=seen.whole, images=reports)
-    scanning.judge(world, Engine(known, given.accepted(), now=now), report)
+    scanning.judge(world, Engine(known, accepted, now=now), report)
     if asked.namespaces:
         report.findings = [one for one in report.findings if one.subject.namespace in asked.namespaces]
     module = importlib.import_module(f"dabbawala.guard.outputs.as_{asked.form.replace('-', '_')}")
@@ -238,8 +245,9 @@ async def _of_cluster(ctx: click.Context, asked: Asked, now: datetime) -> _Seen:
     only = asked.namespaces[0] if len(asked.namespaces) == 1 else ""
     async with connection.client(ctx) as client:
         found = await Reader(client, only).read()
+        accepted = await scan.cluster_exceptions(client, found.problems)
     world = World(found.inventory, now=now, whole=found.whole)
-    return _Seen(found.inventory, running.of_cluster(world), found.problems, found.whole)
+    return _Seen(found.inventory, running.of_cluster(world), found.problems, found.whole, tuple(accepted))
 
 
 def _told(reports: Reports) -> list[Name]:
@@ -294,7 +302,7 @@ def approve(image: str, given: Given, *, payment: bool | None, form: str) -> Non
     now = SystemClock().now()
     name = Name.of(image)
     asked = approval.is_payment(name) if payment is None else payment
-    decision = approval.decide(name, given.reports(now), now, payment=asked)
+    decision = approval.decide(name, given.reports(now, given.accepted()), now, payment=asked)
     if form == JSON:
         click.echo(orjson.dumps(decision, option=orjson.OPT_INDENT_2))
     else:

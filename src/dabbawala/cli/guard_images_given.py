@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -37,15 +37,15 @@ class Given:
     max_image_age: float
     deadlines: tuple[str, ...]
 
-    def reports(self, now: datetime) -> Reports:
+    def reports(self, now: datetime, accepted: Sequence[PolicyException]) -> Reports:
         """Read anew each time, as scans may have been added. Raises CouldNotTell."""
         exploits = Exploits(_read(self.kev, terms.catalogue), _read(self.epss, terms.probabilities))
-        accepting = waivers.accepting(self.accepted(), now)
+        accepting = waivers.accepting(accepted, now)
         known = Terms(self._deadlines(), self.max_age, self.max_image_age, exploits, accepting)
         return Reports(folders.archive((*self.scans, *self.sboms, *self.signatures)), known)
 
     def accepted(self) -> list[PolicyException]:
-        """The exceptions. Raises CouldNotTell for a wrong one."""
+        """The exceptions of files. Raises CouldNotTell for a wrong one."""
         problems: list[Problem] = []
         found = list(scanning.exceptions_of(self.exceptions, problems))
         if problems:
