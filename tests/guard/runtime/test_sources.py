@@ -55,6 +55,11 @@ RULES = """
   condition: evt.type = execve and proc.name = sh and proc.tty != 0
   output: "%proc.name"
   priority: INFO
+- rule: Volume
+  desc: A key on a volume was read
+  condition: evt.type = open and evt.is_open_read = true and fd.name = /var/log/app/key
+  output: "%fd.name"
+  priority: INFO
 - rule: Read
   desc: A key was read
   condition: evt.type = open and evt.is_open_read = true and fd.name = /root/key
@@ -175,6 +180,18 @@ async def test_what_happens_in_a_container_is_seen(inside: Shell, command: str, 
         await did(inside, command)
         await heard.until(rule, output)
         assert not any(detector.losses().values())
+
+
+async def test_a_volume_is_watched_however_many_there_are(inside: Shell) -> None:
+    """The kernel tells of mounts a page at a time, and those that came last are the volumes."""
+    inside("for number in $(seq 80); do mkdir -p /root/$number && mount -t tmpfs t /root/$number; done")
+    inside("mkdir -p /var/log/app && mount -t tmpfs t /var/log/app && echo secret > /var/log/app/key")
+    heard = Heard()
+    async with detecting(heard, inside.uid) as detector:
+        (living,) = [one for one in detector.containers if one.container.pod_uid == inside.uid]
+        assert "/var/log/app" in [mount.point for mount in living.mounts.own]
+        await did(inside, "cat /var/log/app/key")
+        await heard.until("Volume", "/var/log/app/key")
 
 
 async def test_what_ran_before_the_detector_is_seen_too(inside: Shell) -> None:

@@ -18,7 +18,6 @@ from dabbawala.guard.runtime.mounts import Mounts
 
 CONTAINERS_MAX = 4_096
 STRANGERS_REMEMBERED = 4_096
-_MOUNTINFO_BYTES_MAX = 1024 * 1024
 _STEPS_MAX = 32
 _INIT, _SHIM = "dabba-init ", "dabba-shim "
 
@@ -127,7 +126,7 @@ class Containers:
         if len(self._living) >= CONTAINERS_MAX:
             return None
         found.network = processes.link(f"/proc/{found.pid}/ns/net")
-        text = processes.read(f"/proc/{found.pid}/mountinfo", _MOUNTINFO_BYTES_MAX).decode(errors="replace")
+        text = processes.whole(f"/proc/{found.pid}/mountinfo").decode(errors="replace")
         found.mounts = mounts.parse(text.splitlines())
         self._living[namespace] = found
         self._appeared(found)
@@ -197,4 +196,4 @@ def _beside(shim: int, namespace: str) -> Living | None:
 
 
 def _children(pid: int) -> list[int]:
-    return [int(child) for child in processes.read(f"/proc/{pid}/task/{pid}/children").split()]
+    return [int(child) for child in processes.whole(f"/proc/{pid}/task/{pid}/children").split()]

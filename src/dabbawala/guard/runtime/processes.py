@@ -16,6 +16,7 @@ from dabbawala.guard.runtime.events import Process
 REMEMBERED = 8_192
 ARGUMENT_BYTES_MAX = 32 * 1024
 TREE_MAX = 4_096
+LIST_BYTES_MAX = 1024 * 1024
 ENVIRONMENT_BYTES_MAX = 64 * 1024
 _TICKS = os.sysconf("SC_CLK_TCK")
 _INIT = ("dabba-init", "dabba-pause")
@@ -23,7 +24,8 @@ _ENTRANCES = ("dabba-shim", "containerd-shim", "conmon", "runc", "crun")
 
 
 def read(path: str, limit: int = 4096) -> bytes:
-    """The beginning of a file of /proc; empty when it cannot be had."""
+    """The beginning of a file of /proc; empty when it cannot be had. Of a list the kernel gives no more than a page at
+    once, whatever the limit: `whole` reads on."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -34,6 +36,16 @@ def read(path: str, limit: int = 4096) -> bytes:
         return b""
     finally:
         os.close(fd)
+
+
+def whole(path: str) -> bytes:
+    """A list of /proc, such as mounts or children; empty when it cannot be had, and without what follows its first
+    LIST_BYTES_MAX."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(LIST_BYTES_MAX)
+    except OSError:
+        return b""
 
 
 def link(path: str) -> str:
@@ -75,7 +87,7 @@ def tree(root: int) -> list[int]:
         except OSError:
             continue
         for thread in threads:
-            waiting.extend(int(child) for child in read(f"/proc/{pid}/task/{thread}/children").split())
+            waiting.extend(int(child) for child in whole(f"/proc/{pid}/task/{thread}/children").split())
     return found
 
 
