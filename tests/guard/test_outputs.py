@@ -128,7 +128,7 @@ def test_junit_counts_failures_and_errors(report: Report) -> None:
 
 
 def test_policy_reports_are_one_for_each_namespace(report: Report) -> None:
-    (found,) = yaml.safe_load_all(command.rendered(report, "policy-report"))
+    _, found = yaml.safe_load_all(command.rendered(report, "policy-report"))
     assert (found["kind"], found["metadata"]["namespace"]) == ("PolicyReport", "shop")
     assert found["metadata"]["annotations"] == {"guard.dabbawala.dev/checks": "WL-01,WL-05"}
     assert found["summary"] == {"pass": 1, "fail": 2, "warn": 0, "error": 0, "skip": 1}
@@ -143,7 +143,7 @@ def test_a_long_policy_report_goes_on_in_another_object_and_counts_passes_once(r
     long = replace(report.findings[0], message="x" * 400_000)
     report.findings[:] = [long] * 5
     report.passed_in = {"shop": 7}
-    found = as_policy_report.objects(report)
+    _, *found = as_policy_report.objects(report)
     assert [item["metadata"]["name"] for item in found] == ["dabbawala-guard", "dabbawala-guard-2", "dabbawala-guard-3"]
     assert [item["summary"]["pass"] for item in found] == [7, 0, 0]
     assert sum(len(item["results"]) for item in found) == 5

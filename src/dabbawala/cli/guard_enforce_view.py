@@ -17,7 +17,7 @@ LINES_MAX = 60
 
 def preview(found: Preview, problems: Iterable[Problem]) -> Iterator[str]:
     for problem in problems:
-        yield f"not looked at: {problem.message} {problem.remedy}"
+        yield f"not looked at: {problem.text}"
     subjects = {item.subject for item in found.refusals}
     yield f"{len(subjects)} of {found.judged} live objects would be refused if they were written again"
     places = list(found.by_place().items())

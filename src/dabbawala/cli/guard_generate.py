@@ -244,7 +244,7 @@ def _inventory(ctx: click.Context, sources: Sources) -> Inventory | None:
     report = Report()
     inventory = scanning.read(sources.objects, report)
     for problem in report.problems:
-        raise CouldNotTell(f"{problem.place}: {problem.message}. {problem.remedy}")
+        raise CouldNotTell(f"{problem.place}: {problem.text}")
     return inventory
 
 
@@ -254,7 +254,7 @@ async def _read(ctx: click.Context) -> Inventory:
     async with connection.client(ctx) as client:
         found = await Reader(client, kinds=READ_KINDS).read()
     for problem in found.problems:
-        raise CouldNotTell(f"{problem.message} {problem.remedy}")
+        raise CouldNotTell(problem.text)
     return found.inventory
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dabbawala.guard import checks
-from dabbawala.guard.checks import Check
+from dabbawala.guard.checks import SEVERITIES, Check
 
 
 class Status(StrEnum):
@@ -55,6 +55,13 @@ class Place:
             return f"{self.file} (rendered line {self.line})"
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
+    def beside(self, file: str) -> str:
+        """How it is told where `file` has been named already; empty if nothing is to be added."""
+        if self.file != file:
+            return str(self)
+        line = f"line {self.line}" if self.line else ""
+        return f"rendered {line}" if self.rendered else line
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -75,6 +82,17 @@ class Finding:
         )  # fmt: skip
 
 
+def grouped(findings: Iterable[Finding]) -> dict[tuple[str, Subject], list[Finding]]:
+    """Findings by file and object as a person reads them: objects in the order in which they come, the worst of each
+    first."""
+    found: dict[tuple[str, Subject], list[Finding]] = {}
+    for item in findings:
+        found.setdefault((item.place.file, item.subject), []).append(item)
+    for rows in found.values():
+        rows.sort(key=lambda item: (SEVERITIES.index(item.check.severity), item.sort_key()))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Input that could not be read or is no valid object."""
@@ -83,6 +101,12 @@ class Problem:
     code: str
     message: str
     remedy: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is wrong, and what to do about it, as sentences."""
+        ends = "" if self.message.endswith((".", "?", "!")) else "."
+        return f"{self.message}{ends} {self.remedy}" if self.remedy else self.message
 
 
 @dataclass(slots=True)

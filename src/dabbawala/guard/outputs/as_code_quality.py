@@ -46,8 +46,9 @@ def _issues(report: Report) -> Iterator[tuple[Key, Object]]:
 
 
 def _failure(item: Finding) -> Object:
+    where = f": {item.place}" if item.place.rendered else ""
     return {
-        "description": f"{item.subject}: {item.message}",
+        "description": f"{item.subject}: {item.message}{where}",
         "check_name": f"{item.check.id} {item.check.title}",
         "severity": _SEVERITIES[item.check.severity],
         "location": _location(item.place, str(item.subject)),
@@ -56,7 +57,7 @@ def _failure(item: Finding) -> Object:
 
 def _problem(item: Problem) -> Object:
     return {
-        "description": f"{item.message} {item.remedy}".strip(),
+        "description": item.text,
         "check_name": item.code,
         "severity": "blocker",
         "location": _location(item.place, "input"),
@@ -64,8 +65,9 @@ def _problem(item: Problem) -> Object:
 
 
 def _location(place: Place, subject: str) -> Object:
-    """GitLab takes no issue without a path and a line: what a cluster holds is named instead of a file."""
-    return {"path": place.file or subject, "lines": {"begin": max(place.line, 1)}}
+    """GitLab takes no issue without a path and a line: what a cluster holds is named instead of a file, and what has no
+    line of its own is shown at the top."""
+    return {"path": place.file or subject, "lines": {"begin": place.line if place.line and not place.rendered else 1}}
 
 
 def _fingerprint(key: Key, number: int) -> str:

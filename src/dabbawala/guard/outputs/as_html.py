@@ -5,10 +5,9 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 
 from dabbawala.guard.checks import SEVERITIES, Check
-from dabbawala.guard.findings import Finding, Problem, Report, Status
+from dabbawala.guard.findings import Finding, Place, Problem, Report, Status, grouped
 from dabbawala.guard.outputs import as_json
 
 STYLE = """
@@ -23,7 +22,14 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}code{font-size:12.5
 border-radius:.5rem;padding:.6rem .9rem}.tile b{display:block;font-size:1.6rem;line-height:1.2}
 .s{font-weight:600;white-space:nowrap}.remedy{color:#047857;margin:.15rem 0 0}.quiet{color:#6b7280}
 .critical{color:var(--critical)}.high{color:var(--high)}.medium{color:var(--medium)}.low{color:var(--low)}
-.info{color:var(--info)}@media print{body{margin:0;max-width:none}tr{break-inside:avoid}}
+.info{color:var(--info)}
+.findings,.unread{table-layout:fixed}.findings td:nth-child(1){width:4.8rem}.findings td:nth-child(2){width:4rem}
+.findings td:nth-child(3){width:4.8rem}.unread td:nth-child(1){width:16rem}.unread td:nth-child(2){width:8rem}
+td,h3{overflow-wrap:anywhere}
+@media(max-width:40rem){body{margin:1rem auto}.findings tr,.unread tr{display:flex;flex-wrap:wrap;
+border-bottom:1px solid #e5e7eb}.findings td,.unread td{border:0;padding:.2rem .6rem .2rem 0;width:auto!important}
+.findings td:last-child,.unread td:last-child{flex-basis:100%}}
+@media print{body{margin:0;max-width:none}tr{break-inside:avoid}}
 """
 _WORDS = {
     Status.FAIL: "",
@@ -35,11 +41,11 @@ _WORDS = {
 
 def render(report: Report) -> bytes:
     counts = as_json.summary(report)
-    lead = f"{counts['files']} files, {counts['objects']} objects, {counts['checks']} checks, {counts['passed']} passed"
+    lead = f"{as_json.inputs(counts)}, {counts['passed']} passed"
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Guard report</title>
 <meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style>
 <h1>Guard report</h1><p class="lead">{lead}</p>{_tiles(report)}
-{_unread(report.problems)}{"".join(_findings(report.findings))}{_checks(report)}</html>
+{unread(report.problems)}{"".join(_findings(report.findings))}{_checks(report)}</html>
 """
     return page.encode()
 
@@ -53,38 +59,43 @@ def _tiles(report: Report) -> str:
 
 def _findings(findings: Iterable[Finding]) -> Iterator[str]:
     yield "<h2>Findings</h2>"
-    none = True
-    for (file, subject), group in groupby(findings, key=lambda item: (item.place.file, item.subject)):
-        none = False
-        rows = sorted(group, key=lambda item: (SEVERITIES.index(item.check.severity), item.sort_key()))
+    found = grouped(findings)
+    for (file, subject), rows in found.items():
         where = f' <span class="quiet">{html.escape(file)}</span>' if file else ""
-        yield f"<h3>{html.escape(str(subject))}{where}</h3><table>{''.join(_row(item) for item in rows)}</table>"
-    if none:
+        yield f"<h3>{html.escape(str(subject))}{where}</h3>"
+        yield f'<table class="findings">{"".join(map(_row, rows))}</table>'
+    if not found:
         yield "<p>None.</p>"
 
 
 def _row(item: Finding) -> str:
-    severity, line = item.check.severity, item.place.line or ""
+    place, severity = item.place, item.check.severity
     state = _WORDS[item.status]
     said = f'<span class="quiet">{state}: {html.escape(item.reason)}</span><br>' if state else ""
-    fields = [place.field for place in (item.place, *item.also) if place.field]
-    field = "".join(f"<br><code>{html.escape(name)}</code>" for name in fields)
+    fields = "".join(_field(other, place) for other in (place, *item.also))
     remedy = "" if item.status is Status.EXCEPTED else f'<p class="remedy">→ {html.escape(item.check.remedy)}</p>'
     return (
-        f'<tr><td class="n quiet">{line}</td><td class="s {severity}">{severity}</td><td class="s">{item.check.id}</td>'
-        f"<td>{said}{html.escape(item.message)}{field}{remedy}</td></tr>"
+        f'<tr><td class="quiet">{place.beside(place.file)}</td><td class="s {severity}">{severity}</td>'
+        f'<td class="s">{item.check.id}</td><td>{said}{html.escape(item.message)}{fields}{remedy}</td></tr>'
     )
 
 
-def _unread(problems: list[Problem]) -> str:
+def _field(place: Place, first: Place) -> str:
+    """A field at fault, with its place where that is another than the first one's."""
+    where = place.beside(first.file)
+    words = place.field if where == first.beside(first.file) else f"{place.field} ({where})"
+    return f"<br><code>{html.escape(words)}</code>" if place.field else ""
+
+
+def unread(problems: list[Problem]) -> str:
     if not problems:
         return ""
     rows = "".join(
         f"<tr><td><code>{html.escape(str(item.place))}</code></td><td>{html.escape(item.code)}</td>"
-        f"<td>{html.escape(item.message)} {html.escape(item.remedy)}</td></tr>"
+        f"<td>{html.escape(item.text)}</td></tr>"
         for item in problems
     )
-    return f"<h2>Could not be read</h2><table>{rows}</table>"
+    return f'<h2>Could not be read</h2><table class="unread">{rows}</table>'
 
 
 def _checks(report: Report) -> str:

@@ -56,6 +56,12 @@ def counts(tally: Tally) -> Object:
     }
 
 
+def inputs(counted: Object) -> str:
+    """In words, how much was looked at by how many checks."""
+    numbers = ((name, counted[f"{name}s"]) for name in ("file", "object", "check"))
+    return ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for name, number in numbers)
+
+
 def finding(item: Finding) -> Object:
     subject = item.subject
     found: Object = {
@@ -78,7 +84,9 @@ def finding(item: Finding) -> Object:
 
 
 def _place(place: Place) -> Object:
-    return {"file": place.file, "line": place.line, "column": place.column, "field": place.field}
+    """`rendered` where the line is one of what the file renders to."""
+    found: Object = {"file": place.file, "line": place.line, "column": place.column, "field": place.field}
+    return found | ({"rendered": True} if place.rendered else {})
 
 
 def problem(item: Problem) -> Object:

@@ -5,16 +5,20 @@ Passes are counted, one case for all of a check; 200 lines of green cases help n
 
 from __future__ import annotations
 
+from collections import defaultdict
 from xml.etree import ElementTree as xml
 
 from dabbawala.guard.checks import Check
-from dabbawala.guard.findings import Finding, Report, Status
+from dabbawala.guard.findings import Finding, Place, Report, Status
 
 
 def render(report: Report) -> bytes:
     root = xml.Element("testsuites", name="dabbawala guard")
+    by_check: dict[str, list[Finding]] = defaultdict(list)
+    for item in report.findings:
+        by_check[item.check.id].append(item)
     for check in report.checks:
-        found = [item for item in report.findings if item.check is check]
+        found = by_check[check.id]
         passed = report.passed.get(check.id, 0)
         if found or passed:
             root.append(_suite(check, found, passed))
@@ -33,11 +37,12 @@ def _suite(check: Check, found: list[Finding], passed: int) -> xml.Element:
     if passed:
         xml.SubElement(suite, "testcase", classname=check.id, name=f"{passed} passed")
     for item in found:
-        case = xml.SubElement(suite, "testcase", classname=check.id, name=f"{item.subject} {item.place}".strip())
+        name = _clean(f"{item.subject} {item.place}".strip())
+        case = xml.SubElement(suite, "testcase", classname=check.id, name=name)
         if item.status is Status.FAIL:
             counts["failures"] += 1
             node = xml.SubElement(case, "failure", type=check.severity, message=_clean(item.message))
-            node.text = _clean(f"{item.place}\n{item.place.field}\n{check.remedy}")
+            node.text = _clean("\n".join((*map(_told, (item.place, *item.also)), check.remedy)))
         elif item.status is Status.ERROR:
             counts["errors"] += 1
             xml.SubElement(case, "error", type="error", message=_clean(item.message))
@@ -53,9 +58,13 @@ def _problems(report: Report) -> xml.Element:
     count = str(len(report.problems))
     suite = xml.Element("testsuite", name="Input", tests=count, failures="0", errors=count, skipped="0")
     for item in report.problems:
-        case = xml.SubElement(suite, "testcase", classname=item.code, name=str(item.place))
-        xml.SubElement(case, "error", type=item.code, message=_clean(f"{item.message} {item.remedy}".strip()))
+        case = xml.SubElement(suite, "testcase", classname=item.code, name=_clean(str(item.place) or item.code))
+        xml.SubElement(case, "error", type=item.code, message=_clean(item.text))
     return suite
+
+
+def _told(place: Place) -> str:
+    return f"{place} {place.field}".strip()
 
 
 def _clean(text: str) -> str:

@@ -1,8 +1,8 @@
 """PolicyReport objects, for each namespace and for what is in none: what dashboards of the field read.
 
 A report says what was found, and counts what passed; which checks were asked stands in an annotation, because that a
-check found nothing can be said in no other way. A long one goes on in further objects, as one may not be larger than
-the API takes; what passed is counted in the first.
+check found nothing can be said in no other way. What could not be read is in the one of what is in no namespace. A long
+one goes on in further objects, as one may not be larger than the API takes; what passed is counted in the first.
 
 Source: wgpolicyk8s.io/v1alpha2.
 """
@@ -16,7 +16,7 @@ import orjson
 import yaml
 
 from dabbawala.apimachinery.meta import Object
-from dabbawala.guard.findings import Finding, Report, Status
+from dabbawala.guard.findings import Finding, Problem, Report, Status
 
 API_VERSION = "wgpolicyk8s.io/v1alpha2"
 NAME = "dabbawala-guard"
@@ -38,16 +38,18 @@ def render(report: Report) -> bytes:
 
 
 def objects(report: Report) -> list[Object]:
-    by_namespace: dict[str, list[Finding]] = defaultdict(list)
+    results: dict[str, list[Object]] = defaultdict(list)
+    for problem in report.problems:
+        results[""].append(_problem(problem))
     for item in report.findings:
-        by_namespace[item.subject.namespace].append(item)
-    places = sorted(by_namespace.keys() | report.passed_in.keys())
+        results[item.subject.namespace].append(_result(item))
+    places = sorted(results.keys() | report.passed_in.keys())
     asked = ",".join(check.id for check in report.checks)
-    return [obj for place in places for obj in _objects(place, by_namespace[place], report.passed_in, asked)]
+    return [obj for place in places for obj in _objects(place, results[place], report.passed_in, asked)]
 
 
-def _objects(namespace: str, found: list[Finding], passed_in: dict[str, int], asked: str) -> Iterator[Object]:
-    for number, part in enumerate(_parts([_result(item) for item in found]), 1):
+def _objects(namespace: str, results: list[Object], passed_in: dict[str, int], asked: str) -> Iterator[Object]:
+    for number, part in enumerate(_parts(results), 1):
         counts = Counter(str(item["result"]) for item in part)
         counts["pass"] += passed_in.get(namespace, 0) if number == 1 else 0
         home = {"namespace": namespace} if namespace else {}
@@ -81,7 +83,7 @@ def _result(item: Finding) -> Object:
     resource = {"apiVersion": subject.api_version, "kind": subject.kind, "name": subject.name}
     if subject.namespace:
         resource["namespace"] = subject.namespace
-    said = {"field": item.place.field, "reason": item.reason}
+    said = {"place": str(item.place), "field": item.place.field, "reason": item.reason}
     return {
         "source": "dabbawala",
         "policy": item.check.id,
@@ -93,3 +95,10 @@ def _result(item: Finding) -> Object:
         "resources": [resource],
         "properties": {name: text for name, text in said.items() if text},
     }
+
+
+def _problem(item: Problem) -> Object:
+    """What could not be read is an error, so that nobody takes the rest for all."""
+    place = str(item.place)
+    found = {"source": "dabbawala", "policy": item.code, "category": "input", "result": "error", "message": item.text}
+    return found | ({"properties": {"place": place}} if place else {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib import metadata
+from urllib.parse import quote
 
 import orjson
 
@@ -79,13 +80,18 @@ def _result(item: Finding, index: dict[str, int]) -> Object:
 
 
 def _location(place: Place, subject: str) -> Object:
-    logical = [{"fullyQualifiedName": f"{subject}: {place.field}" if place.field else subject}]
+    found: Object = {
+        "logicalLocations": [{"fullyQualifiedName": f"{subject}: {place.field}" if place.field else subject}]
+    }
     if not place.file:
-        return {"logicalLocations": logical}
-    physical: Object = {"artifactLocation": {"uri": place.file}}
-    if place.line:
-        physical["region"] = {"startLine": place.line, "startColumn": max(place.column, 1)}
-    return {"physicalLocation": physical, "logicalLocations": logical}
+        return found
+    # Hosts refuse a location without a region; of a rendered line, which the file does not have, they get the top.
+    known = place.line and not place.rendered
+    region = {"startLine": place.line, "startColumn": max(place.column, 1)} if known else {"startLine": 1}
+    physical = {"artifactLocation": {"uri": quote(place.file)}, "region": region}
+    if place.rendered:
+        found |= {"message": {"text": str(place)}, "properties": {"renderedLine": place.line}}
+    return {"physicalLocation": physical, **found}
 
 
 def _fingerprint(item: Finding) -> str:
@@ -96,5 +102,4 @@ def _fingerprint(item: Finding) -> str:
 
 
 def _notification(item: Problem) -> Object:
-    text = f"{item.message} {item.remedy}".strip()
-    return {"level": "error", "message": {"text": text}, "locations": [_location(item.place, item.code)]}
+    return {"level": "error", "message": {"text": item.text}, "locations": [_location(item.place, item.code)]}

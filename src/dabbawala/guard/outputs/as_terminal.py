@@ -10,13 +10,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from shutil import get_terminal_size
 from textwrap import wrap
 from typing import IO
 
-from dabbawala.guard.checks import SEVERITIES
-from dabbawala.guard.findings import Finding, Problem, Report, Status, Tally
+from dabbawala.guard.findings import Finding, Problem, Report, Status, Tally, grouped
 from dabbawala.guard.outputs import as_json
 
 COLORS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "bright_black"}
@@ -65,10 +63,10 @@ def write(report: Report, stream: IO[str]) -> None:
 def render(report: Report, style: Style = PLAIN, *, shown: Sequence[Finding] | None = None) -> Iterator[str]:
     """The lines. `shown` are the findings to list, when not all of them are."""
     found = report.findings if shown is None else shown
-    for (file, subject), group in groupby(found, key=lambda item: (item.place.file, item.subject)):
+    for (file, subject), rows in grouped(found).items():
         heading = (style.paint(file, "bold"), style.paint(str(subject), "bold blue"))
         yield "  ".join(part for part in heading if part)
-        yield from _rows(list(group), style)
+        yield from _rows(rows, style)
         yield ""
     if report.problems:
         yield style.paint("Could not be read", "bold")
@@ -87,8 +85,7 @@ def changes(new: Iterable[Finding], gone: Iterable[Finding], style: Style) -> It
 
 
 def _rows(found: list[Finding], style: Style) -> Iterator[str]:
-    found.sort(key=lambda item: (SEVERITIES.index(item.check.severity), item.sort_key()))
-    lines = [str(item.place.line) if item.place.line else "" for item in found]
+    lines = [str(item.place.line) if item.place.line and not item.place.rendered else "" for item in found]
     severities = [f"{_MARKS[item.status]} {item.check.severity}" for item in found]
     columns = [max(map(len, column)) for column in (lines, severities, [item.check.id for item in found])]
     indent = 2 + sum(columns) + 3 * 2
@@ -108,10 +105,12 @@ def _words(item: Finding, style: Style, indent: int) -> Iterator[str]:
 
 
 def _notes(item: Finding) -> Iterator[str]:
-    if item.place.field:
-        yield item.place.field
-    for place in item.also:
-        yield place.field + (f" (line {place.line})" if place.line else "")
+    place = item.place
+    if place.field or place.rendered:
+        yield f"{place.field} ({place.beside(place.file)})".lstrip() if place.rendered else place.field
+    for other in item.also:
+        where = other.beside(place.file)
+        yield f"{other.field} ({where})" if where else other.field
     if item.reason:
         yield ("accepted: " if item.status is Status.EXCEPTED else "") + item.reason
 
@@ -119,8 +118,7 @@ def _notes(item: Finding) -> Iterator[str]:
 def _problems(problems: Iterable[Problem], style: Style) -> Iterator[str]:
     for item in problems:
         yield f"  {style.paint(str(item.place), '')}  {style.paint(item.code, 'red')}"
-        text = f"{item.message} {item.remedy}".strip()
-        yield from (f"    {style.paint(line, '')}" for line in style.wrapped(text, 4))
+        yield from (f"    {style.paint(line, '')}" for line in style.wrapped(item.text, 4))
 
 
 def summary(tally: Tally, style: Style = PLAIN) -> str:
@@ -128,7 +126,7 @@ def summary(tally: Tally, style: Style = PLAIN) -> str:
 
 
 def _sentences(counts: dict[str, object], style: Style) -> Iterator[str]:
-    yield f"{counts['files']} files, {counts['objects']} objects, {counts['checks']} checks: "
+    yield f"{as_json.inputs(counts)}: "
     by_severity = counts["failedBySeverity"]
     assert isinstance(by_severity, dict)
     worst = [style.paint(f"{count} {name}", COLORS[name]) for name, count in by_severity.items() if count]

@@ -17,7 +17,7 @@ from dabbawala.guard.frameworks.assessment import (
 )
 from dabbawala.guard.frameworks.catalogue import Framework
 from dabbawala.guard.frameworks.outputs.as_terminal import NOTE, WORDS
-from dabbawala.guard.outputs.as_html import STYLE
+from dabbawala.guard.outputs.as_html import STYLE, unread
 
 MORE = """
 .supports{color:#047857}.partial{color:#0369a1}.failed{color:#dc2626}.unknown,.needs-evidence,.needs-attestation{color:#d97706}
@@ -31,7 +31,7 @@ def render(found: Assessment) -> bytes:
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Evidence by clause</title>
 <meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}{MORE}</style>
 <h1>Evidence by clause</h1><p class="lead">{when}, {found.report.objects} objects, {len(found.report.checks)} checks</p>
-<p>{html.escape(NOTE)}</p>{_named(found.named)}{body}{_unread(found)}</html>
+<p>{html.escape(NOTE)}</p>{_named(found.named)}{body}{unread(found.report.problems)}</html>
 """
     return page.encode()
 
@@ -98,13 +98,3 @@ def _declared(result: NamedResult) -> str:
         f"{html.escape(str(item.place))}</small>"
         for item in result.declared
     )
-
-
-def _unread(found: Assessment) -> str:
-    if not found.report.problems:
-        return ""
-    rows = "".join(
-        f"<tr><td>{html.escape(str(item.place))}</td><td>{html.escape(item.message)}</td></tr>"
-        for item in found.report.problems
-    )
-    return f"<h2>Could not be read</h2><table>{rows}</table>"

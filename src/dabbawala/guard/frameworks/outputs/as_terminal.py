@@ -123,7 +123,7 @@ def _problems(problems: list[Problem], style: Style) -> Iterator[str]:
     if problems:
         yield style.paint("Could not be read", "bold")
     for item in problems:
-        yield f"  {item.place}  {item.code}  {item.message} {item.remedy}".rstrip()
+        yield f"  {item.place}  {item.code}  {item.text}"
     if problems:
         yield ""
 
