@@ -140,6 +140,16 @@ def test_a_file_without_the_right_to_read_it_is_a_problem(tmp_path: Path) -> Non
     assert "read access" in problem(tmp_path / "a.yaml").remedy
 
 
+def test_a_name_that_is_not_utf_8_is_a_problem_that_any_report_can_show(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.yaml")).write_text(POD)
+    (tmp_path / "café.yaml").write_text(POD)
+    named, nameless = sources.find([tmp_path])
+    assert not named.problems
+    assert nameless.file == f"{tmp_path}/caf\\xe9.yaml"
+    assert [problem.code for problem in nameless.problems] == ["name-not-utf-8"]
+    assert nameless.problems[0].text == f"the name of {nameless.file} is not UTF-8. Rename it."
+
+
 def test_a_file_that_is_too_large_is_not_even_opened(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     with path.open("wb") as file:
