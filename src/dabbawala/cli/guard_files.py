@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dabbawala.apimachinery.clock import SystemClock
+from dabbawala.cli.answer import CouldNotTell
 
 if TYPE_CHECKING:
     from dabbawala.cli.guard import Asked
@@ -57,6 +58,8 @@ class Files:
         scanning.collect(report, workers.judgements(world, engine, chosen, jobs))
         kept.save()
         show(report)
+        if not report.files:
+            raise CouldNotTell(f"nothing was scanned: no file to scan is in {', '.join(paths)}; check the path")
         return report
 
     def follow(self, paths: Sequence[str], asked: Asked) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from dabbawala.cli.answer import CouldNotTell
 
@@ -48,11 +49,20 @@ class Live:
             raise click.UsageError("--publish writes what a scan of the cluster finds: add --live")
         if self.namespace and self.all_namespaces:
             raise click.UsageError("-n names one namespace, -A means all")
+        if (self.namespace or self.all_namespaces) and not self.live:
+            raise click.UsageError("-n and -A choose what of a cluster is scanned: add --live")
+        if (self.kubeconfig or self.context) and not self.asks:
+            raise click.UsageError("--kubeconfig and --context name a cluster: add --live")
+        given = click.get_current_context().get_parameter_source
+        if self.asks and any(given(name) is ParameterSource.COMMANDLINE for name in ("jobs", "kubernetes_version")):
+            raise click.UsageError("-j and --kubernetes-version are about files: leave them out with a cluster")
 
     def scan(self, paths: Sequence[str], asked: Asked) -> Report:
-        """Ask the cluster. Raises CouldNotTell."""
+        """Ask the cluster. Raises CouldNotTell, and UsageError for what its own policies know nothing of."""
         from dabbawala.cli import connection
 
+        if self.with_cluster_policies and asked.exceptions:
+            raise click.UsageError("-e accepts what the checks of guard find: leave out --with-cluster-policies")
         ctx = click.get_current_context()
         ctx.ensure_object(dict).update({connection.KUBECONFIG: self.kubeconfig, connection.CONTEXT: self.context})
         found: Report = connection.asynchronous(self._scan)(ctx, paths, asked)

@@ -1,0 +1,41 @@
+"""What `dabba guard scan` answers to a user: what it was asked and cannot do, and that nothing is never a pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dabbawala.cli.main import dabba
+
+
+def scan(*arguments: object) -> Result:
+    return CliRunner().invoke(dabba, ["guard", "scan", *map(str, arguments)])
+
+
+def test_a_folder_without_anything_to_scan_is_no_pass(tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("nothing here")
+    found = scan(tmp_path, "-o", "json", "-f", tmp_path / "out.json")
+    assert found.exit_code == 2
+    assert f"nothing was scanned: no file to scan is in {tmp_path}" in found.output
+    assert (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["x.yaml", "-n", "shop"], "add --live"),
+        (["x.yaml", "-A"], "add --live"),
+        (["x.yaml", "-n", "shop", "--with-cluster-policies"], "add --live"),
+        (["x.yaml", "--context", "prod"], "--kubeconfig and --context name a cluster: add --live"),
+        (["x.yaml", "--kubeconfig", "config"], "--kubeconfig and --context name a cluster: add --live"),
+        (["--live", "--with-cluster-policies", "-e", "known.yaml"], "leave out --with-cluster-policies"),
+        (["--live", "--kubernetes-version", "1.30"], "leave them out with a cluster"),
+        (["--live", "-j", "2"], "leave them out with a cluster"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(arguments: list[str], said: str) -> None:
+    found = scan(*arguments)
+    assert found.exit_code == 2
+    assert said in found.output
