@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from dabbawala.api import core_v1
 from dabbawala.cli import connection
+from dabbawala.cli.guard_images import CHECKS
 from dabbawala.cli.main import dabba
 from dabbawala.client.client import Client
 from tests.guard.enforcement.worlds import guarded
@@ -228,3 +229,56 @@ def test_what_cannot_be_done_is_said(arguments: tuple[object, ...], said: str) -
     done = run(*arguments)
     assert done.exit_code != 0
     assert said in done.output
+
+
+# In an ordinary scan ----------------------------------------------------------------------------------------------
+
+
+def scan(*arguments: object) -> Result:
+    return CliRunner().invoke(dabba, ["guard", "scan", *map(str, arguments)])
+
+
+def about_images(result: Result) -> list[dict[str, Any]]:
+    (log,) = orjson.loads(result.stdout)["runs"]
+    found = [{**row, "ruleIndex": 0} for row in log["results"] if row["ruleId"] in CHECKS]
+    return sorted(found, key=lambda row: (row["ruleId"], row["message"]["text"]))
+
+
+def test_a_scan_with_reports_finds_what_the_command_of_images_finds(folder: Path) -> None:
+    arguments = (folder / "deploy", "--scans", folder / "scans", "--deadline", "critical=14", "-o", "sarif")
+    found = about_images(scan(*arguments))
+    assert found == about_images(run(*arguments))
+    assert {"IMG-07", "IMG-11", "IMG-12"} <= {row["ruleId"] for row in found if row["kind"] == "fail"}
+    assert about_images(scan(folder / "deploy", "-o", "sarif")) == []
+
+
+def test_an_exception_for_a_vulnerability_counts_in_a_scan(folder: Path) -> None:
+    accepted = exception("openssl", "IMG-07", kinds=["Vulnerability"], names=["CVE-2024-5535"])
+    (folder / "accepted.yaml").write_text(yaml.safe_dump(accepted))
+    arguments = (folder / "deploy", "--scans", folder / "scans", "--check", "IMG-07")
+    assert scan(*arguments).exit_code == 1
+    assert scan(*arguments, "-e", folder / "accepted.yaml").exit_code == 0
+
+
+def test_a_scan_does_not_pass_over_a_report_that_is_broken(folder: Path) -> None:
+    (folder / "scans" / "trivy.json").write_text("{")
+    done = scan(folder / "deploy", "--scans", folder / "scans", "--check", "IMG-07")
+    assert done.exit_code == 2
+    assert "bad-image-report" in done.output
+    assert "trivy.json" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--live", "--scans", "s"), "ask `dabba guard images --live`"),
+        (("x.yaml", "--watch", "--scans", "s"), "--watch follows files"),
+        ((FOLDER, "--scans", FOLDER, "--kev", FOLDER / "grype.json"), "cannot be believed"),
+        ((FOLDER, "--scans", FOLDER, "--deadline", "severe=1"), "name one of"),
+        ((FOLDER, "--deadline", "critical=1"), "add --scans"),
+    ],
+)
+def test_a_scan_says_what_it_cannot_do_with_reports(arguments: tuple[object, ...], said: str) -> None:
+    done = scan(*arguments)
+    assert done.exit_code != 0
+    assert said in done.output + str(done.exception)

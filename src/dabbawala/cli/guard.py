@@ -173,7 +173,9 @@ def showing(command: Callable[..., Any]) -> Callable[..., Any]:
 def scan(paths: Sequence[str], asked: Asked, shown: Shown, *, live: Live, files: Files, clauses: ByClause) -> None:
     """Scan manifests: files, folders, Helm charts, Kustomize folders, or - for the standard input; or a cluster."""
     live.check(paths)
-    other = shown.form != TERMINAL or shown.file is not None or shown.also or clauses.names
+    if live.asks and files.told.sources:
+        raise click.UsageError("reports are about images: with a cluster, ask `dabba guard images --live`")
+    other = shown.form != TERMINAL or shown.file is not None or shown.also or clauses.names or files.told.sources
     if files.watch and (live.asks or other):
         raise click.UsageError("--watch follows files and prints what changes: leave out what asks for another report")
     if files.watch:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dabbawala.apimachinery.clock import SystemClock
+from dabbawala.cli import guard_reports
 from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.guard_reports import NOTHING_TOLD, Told
 
 if TYPE_CHECKING:
     from dabbawala.cli.guard import Asked
@@ -37,11 +39,12 @@ def _print(step: Difference, watched: Watched) -> None:
 @dataclass(frozen=True, slots=True)
 class Files:
     """How files are scanned. `jobs` is the number of processes, 0 for as many as pay; `target` the release of
-    Kubernetes that the manifests are for."""
+    Kubernetes that the manifests are for; `told` what is known of their images."""
 
     jobs: int
     watch: bool
     target: tuple[int, int] | None = None
+    told: Told = NOTHING_TOLD
 
     def scan(self, paths: Sequence[str], asked: Asked, show: Callable[[Report], None]) -> Report:
         gc.disable()  # what a scan makes is needed to its end, and its values refer to nothing in circles
@@ -49,10 +52,11 @@ class Files:
         from dabbawala.guard.cache import Cache, folder_of
 
         kept = Cache(folder_of(os.environ))
-        chosen = asked.checks(kept.checks)
+        chosen, now = asked.checks(kept.checks), SystemClock().now()
         world, engine, report = scanning.begun(
-            paths, chosen, asked.exceptions, now=SystemClock().now(), store=kept.store, target=self.target
+            paths, chosen, asked.exceptions, now=now, store=kept.store, target=self.target
         )
+        world.images = self.told.beside(report, now, engine.exceptions)
         report.objects += len(world.inventory)
         jobs = self.jobs or workers.count(len(world.inventory))
         scanning.collect(report, workers.judgements(world, engine, chosen, jobs))
@@ -116,8 +120,11 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--watch", is_flag=True, help="Go on, and say of every change of the files what it brings and ends.")
     @click.option("--kubernetes-version", metavar="X.Y", callback=_release,
                   help="The release that the manifests are for: what it no longer serves is found.")  # fmt: skip
+    @guard_reports.options
     @wraps(command)
-    def taken(*args: Any, jobs: int, watch: bool, kubernetes_version: tuple[int, int] | None, **rest: Any) -> Any:
-        return command(*args, files=Files(jobs, watch, kubernetes_version), **rest)
+    def taken(
+        *args: Any, jobs: int, watch: bool, kubernetes_version: tuple[int, int] | None, told: Told, **rest: Any
+    ) -> Any:
+        return command(*args, files=Files(jobs, watch, kubernetes_version, told), **rest)
 
     return taken

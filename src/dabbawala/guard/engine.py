@@ -64,7 +64,7 @@ class Engine:
     ) -> None:
         self.checks = tuple(checks)
         self._checks = [(check, Matcher(check.spec.get("matchConstraints"))) for check in checks]
-        self._exceptions = tuple(given)
+        self.exceptions = tuple(given)
         self._now = now
         self._store = store
         self._policies: dict[str, CompiledPolicy] = {}
@@ -153,10 +153,10 @@ class Engine:
         status, reason = (Status.FAIL if failed else Status.ERROR), ""
         if failed and said.undecided():
             status = Status.UNKNOWN
-        accepted = exceptions.accepting(self._exceptions, check.id, obj, self._now)
+        accepted = exceptions.accepting(self.exceptions, check.id, obj, self._now)
         if accepted is not None:
             status, reason = Status.EXCEPTED, str(accepted)
-        elif ended := exceptions.expired(self._exceptions, check.id, obj, self._now):
+        elif ended := exceptions.expired(self.exceptions, check.id, obj, self._now):
             reason = f"its exception has expired: {ended}"
         message = intern("; ".join(dict.fromkeys(fault.message for fault in failed or faults)))
         return Finding(check, status, said.subject, message, places[0], places[1:], reason)
