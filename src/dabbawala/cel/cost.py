@@ -15,8 +15,6 @@ from dabbawala.cel.tree import Call, Const, ListOf, MapOf, Node
 from dabbawala.cel.values import MixedMap, Uint, is_map
 
 PER_EXPRESSION = 1_000_000
-PER_BINDING = 10_000_000
-MATCH_CONDITIONS = 2_500_000
 LIST, MAP = 10, 30  # making one
 AUTHORIZATION_CHECK = 350_000  # so that an expression has two of them
 _TEXT, _PATTERN = 0.1, 0.25  # a character of text, and of a pattern

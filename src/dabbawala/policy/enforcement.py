@@ -69,7 +69,8 @@ class Denial(NamedTuple):
     def error(self, request: Request) -> StatusError:
         """What the client gets."""
         resource = f"{request.resource}.{request.group}" if request.group else request.resource
-        name = request.name or meta.metadata(request.object or {}).get("generateName") or "Unknown"
+        said = meta.metadata(request.object or {})
+        name = request.name or said.get("name") or said.get("generateName") or "Unknown"
         details = {"name": name, "group": request.group, "kind": request.resource, "causes": [{"message": str(self)}]}
         return _BY_REASON.get(self.reason, status.Invalid)(
             f'{resource} "{name}" is forbidden: {self}', details={key: value for key, value in details.items() if value}

@@ -43,7 +43,8 @@ class Equivalent:
 @dataclass(slots=True, eq=False)
 class Request:
     """One admission request. `object` is None for DELETE, `old` for CREATE; neither is changed by anyone. `namespace`
-    is that of the object, empty for what is cluster-scoped, but a Namespace's own name for a Namespace. `written` is
+    is that of the object, empty for what is cluster-scoped, but a Namespace's own name for a Namespace. `name` is empty
+    where the server is to generate it. `written` is
     group, version and kind of what is sent to a subresource that does not take the object itself (a Scale).
 
     `memo` keeps, for as long as the request lives, what policies have computed of its object alone.

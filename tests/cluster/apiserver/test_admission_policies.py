@@ -75,6 +75,25 @@ async def test_the_reason_of_a_validation_is_the_reason_of_the_refusal(
     assert (answer.status, parsed(answer)["reason"], parsed(answer)["code"]) == (code, reason, code)
 
 
+async def test_a_request_that_leaves_the_name_to_the_server_has_none(server: APIServer) -> None:
+    """Such as every pod of a workload: a policy that reads `request.name` fails there, as on a real server."""
+    await install(server, policy("has(request.name)", validation={"message": "no name"}))
+    assert (await send(server, "POST", MAPS, config_map("a"))).status == 201
+    answer = await send(server, "POST", MAPS, {"metadata": {"generateName": "a-"}})
+    assert answer.status == 422
+    assert parsed(answer)["message"].startswith('configmaps "a-')
+    assert parsed(answer)["message"].endswith(f"{DENIED}no name")
+
+
+async def test_a_request_for_a_namespace_is_in_it_from_its_creation_on(server: APIServer) -> None:
+    said = "request.namespace == 'shop' && request.name == 'shop'"
+    await install(server, policy(said, rule(["namespaces"], "*")))
+    path = "/api/v1/namespaces"
+    assert (await send(server, "POST", path, {"metadata": {"name": "shop"}})).status == 201
+    assert (await send(server, "POST", path, {"metadata": {"name": "other"}})).status == 422
+    assert (await send(server, "DELETE", f"{path}/shop")).status == 200
+
+
 async def test_a_policy_without_a_binding_does_nothing_and_works_from_its_binding_on(server: APIServer) -> None:
     client = server.client()
     await client.create(POLICY, policy("false"))

@@ -116,6 +116,36 @@ async def until_served(server: APIServer) -> None:
             await asyncio.sleep(0)
 
 
+async def test_a_scale_is_a_scale_under_every_version_of_its_kind(server: APIServer) -> None:
+    resources = CustomResources(server.core, server.client())
+    task = asyncio.create_task(resources.run())
+    spec = {
+        "type": "object",
+        "properties": {"replicas": {"type": "integer"}, "size": {"type": "integer", "default": 1}},
+    }
+    root = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+    scale = {"scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}}
+    versions = [
+        {"name": name, "served": True, "storage": name == "v1", "schema": root, "subresources": scale}
+        for name in ("v1", "v2")
+    ]
+    names = {"plural": "limits", "kind": "Limit"}
+    definition = {"group": "rules.example.com", "scope": "Namespaced", "names": names, "versions": versions}
+    await server.client().create(CRD, {"metadata": {"name": "limits.rules.example.com"}, "spec": definition})
+    await until_served(server)
+    path = "/apis/rules.example.com/v2/namespaces/default/limits"
+    assert (await send(server, "POST", path, {"metadata": {"name": "a"}, "spec": {"replicas": 1}})).status == 201
+    told = "object.apiVersion + object.kind + string(object.spec.size()) + request.resource.version"
+    await install(server, policy("false", rule(["limits/scale"], group="rules.example.com"),
+                                 validation={"messageExpression": told}))  # fmt: skip
+    headers = {"content-type": "application/merge-patch+json"}
+    answer = await send(server, "PATCH", f"{path}/a/scale", {"spec": {"replicas": 2}}, headers=headers)
+    assert parsed(answer)["message"].endswith("denied request: autoscaling/v1Scale1v1")
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 async def test_a_custom_kind_may_be_a_parameter_and_until_there_is_one_writes_are_refused(server: APIServer) -> None:
     resources = CustomResources(server.core, server.client())
     task = asyncio.create_task(resources.run())

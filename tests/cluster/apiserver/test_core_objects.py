@@ -46,6 +46,13 @@ async def test_generated_names_are_unlike_and_end_in_five_letters(client: Client
     assert all(len(name) == 9 and not set(name[4:]) & set("aeiou013") for name in names)
 
 
+async def test_a_name_that_is_given_is_never_replaced_by_a_generated_one(client: Client) -> None:
+    wanted = {"metadata": {"name": "a", "generateName": "job-"}}
+    assert (await client.create(core_v1.CONFIG_MAP, wanted, "default"))["metadata"]["name"] == "a"
+    with pytest.raises(AlreadyExists, match='configmaps "a" already exists'):
+        await client.create(core_v1.CONFIG_MAP, wanted, "default")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -129,10 +129,11 @@ class PolicyAdmission:
             await asyncio.sleep(0)
 
     def _request(self, admission: Admission) -> Request:
-        kind = admission.kind
+        kind, name = admission.kind, "" if admission.generated else admission.name
+        namespace = name if kind.resource == NAMESPACE.resource else admission.namespace
         request = Request(
             admission.operation, kind.group, kind.version, kind.plural, kind.kind,
-            subresource=admission.subresource, namespace=admission.namespace, name=admission.name,
+            subresource=admission.subresource, namespace=namespace, name=name,
             object=admission.object, old=admission.old, user=admission.user, dry_run=admission.dry_run,
             options=admission.options, equivalents=self._equivalents_of(kind),
         )  # fmt: skip
@@ -174,11 +175,12 @@ def _conversion(kind: Kind, other: Kind) -> Convert:
 
 
 def _scaled(request: Request, kind: Kind) -> Request:
-    """A write to `scale` as the Scale that is written."""
+    """A write to `scale` as the Scale that is written, which is the same under every version of the kind."""
     where = kind.scale or Scale()
     old = None if request.old is None else rest_scale.of_object(where, request.old)
     new = None if request.object is None else rest_scale.of_object(where, request.object)
-    return replace(request, written=_SCALE, object=new, old=old)
+    others = tuple(Equivalent(other.group, other.version, other.resource, other.kind) for other in request.equivalents)
+    return replace(request, written=_SCALE, object=new, old=old, equivalents=others)
 
 
 def _tell(admission: Admission, found: Consequences) -> None:

@@ -29,7 +29,7 @@ Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 class Admission:
     """A write on its way in. `object` (None on DELETE) is a private copy: mutating plugins change it in place.
     `old` is the stored object (None on CREATE) and must not be changed. `options` are the Create/Update/DeleteOptions.
-    `audit` holds annotations of its audit record.
+    `audit` holds annotations of its audit record. A `generated` name is ours: the request names nothing.
     `releases` are called once the write is stored or refused: what was reserved for it (an address) is let go of then.
     """
 
@@ -41,6 +41,7 @@ class Admission:
     object: Object | None = None
     old: Object | None = None
     subresource: str = ""
+    generated: bool = False
     dry_run: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

@@ -60,11 +60,14 @@ async def judge(call: Call, admission: Admission) -> None:
 
 
 @asynccontextmanager
-async def accepted(call: Call, new: Object, old: Object | None, *, tracked: bool) -> AsyncIterator[None]:
-    """Run everything on `new`, in place; with `tracked`, note the call's field manager. Inside the block it may be
-    stored; what admission reserved for it (addresses, ports) is let go of afterwards. Raises the StatusError that
-    refuses it."""
+async def accepted(
+    call: Call, new: Object, old: Object | None, *, tracked: bool, generated: bool = False
+) -> AsyncIterator[None]:
+    """Run everything on `new`, in place; with `tracked`, note the call's field manager; its name may be `generated`.
+    Inside the block it may be stored; what admission reserved for it (addresses, ports) is let go of afterwards. Raises
+    the StatusError that refuses it."""
     admission = admission_of(call, "UPDATE" if old else "CREATE", new, old)
+    admission.generated = generated
     try:
         await _mutate(call, admission, new)
         call.kind.prepare(new, old)

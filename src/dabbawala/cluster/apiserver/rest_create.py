@@ -30,9 +30,8 @@ async def create(call: Call) -> Response:
 async def create_object(call: Call, obj: Object, *, tracked: bool = True) -> bytes:
     """Store `obj`, which conforms to its schema; the stored bytes. Raises AlreadyExists, or what refuses it."""
     rest_meta.check_identity(call, obj)
-    rest_meta.begin(call, obj)
-    generated = bool(obj["metadata"].get("generateName")) and not call.target.name
-    async with rest_accept.accepted(call, obj, None, tracked=tracked):
+    generated = rest_meta.begin(call, obj)
+    async with rest_accept.accepted(call, obj, None, tracked=tracked, generated=generated):
         if call.dry_run:
             return _unstored(call, obj)
         for attempt in range(_NAME_ATTEMPTS):

@@ -69,19 +69,21 @@ def check_identity(call: Call, obj: Object) -> None:
         )
 
 
-def begin(call: Call, obj: Object) -> None:
-    """Metadata of a new object."""
+def begin(call: Call, obj: Object) -> bool:
+    """Metadata of a new object; whether its name was left to us."""
     metadata = obj["metadata"]
     if metadata.get("resourceVersion"):
         raise status.BadRequest("resourceVersion should not be set on objects to be created")
     for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"):
         metadata.pop(field, None)
-    if not metadata.get("name") and metadata.get("generateName"):
+    generated = not metadata.get("name") and bool(metadata.get("generateName"))
+    if generated:
         metadata["name"] = call.core.generate_name(metadata["generateName"])
     metadata["uid"] = call.core.new_uid()
     metadata["creationTimestamp"] = clock.format_time(call.core.clock.now())
     if has_generation(call.kind):
         metadata["generation"] = 1
+    return generated
 
 
 def carry_over(kind: Kind, new: Object, old: Object) -> None:
