@@ -1,4 +1,4 @@
-"""How the cluster itself is set up, as far as objects tell: its components' flags, and the kubelet's configuration.
+"""How the cluster itself is set up, as far as objects tell: its components' flags and their configuration files.
 
 Components are static pods (their mirror pods in a live cluster), or what kubeadm's configuration would make of them.
 Providers who run the control plane show neither, and nothing is said of it then.
@@ -6,7 +6,9 @@ Providers who run the control plane show neither, and nothing is said of it then
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import base64
+import binascii
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -17,6 +19,8 @@ from dabbawala.cel.values import NOTHING, Optional
 
 _KUBEADM = "kubeadm.k8s.io/"
 _KUBELET = "kubelet.config.k8s.io/"
+_PROXY = "kubeproxy.config.k8s.io/"
+_API_SERVER = "apiserver.config.k8s.io/"
 _SECTIONS = {
     "kube-apiserver": "apiServer", "kube-controller-manager": "controllerManager", "kube-scheduler": "scheduler",
     "etcd": "etcd",
@@ -45,6 +49,8 @@ _DEFAULTS: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 """What kubeadm sets without being asked."""
+_SECRETS = frozenset({"secrets", "*.", "*.*"})
+"""How an EncryptionConfiguration names Secrets: themselves, the core group, everything."""
 
 
 def flags(obj: Mapping[str, Any], component: str) -> Optional:
@@ -96,12 +102,10 @@ def _extra(given: Any) -> dict[str, str]:
 
 
 def _embedded(obj: Mapping[str, Any], kind: str, group: str) -> Object | None:
-    """The configuration that an object is, or that a ConfigMap holds as text."""
+    """The configuration that an object is, or that a ConfigMap or a Secret holds as text."""
     if obj.get("kind") == kind and str(obj.get("apiVersion")).startswith(group):
         return dict(obj)
-    if obj.get("kind") != "ConfigMap":
-        return None
-    for text in (obj.get("data") or {}).values():
+    for text in _texts(obj):
         if kind in text and group in text:
             try:
                 found = yaml.load(text, Loader=yaml.CSafeLoader)
@@ -112,13 +116,52 @@ def _embedded(obj: Mapping[str, Any], kind: str, group: str) -> Object | None:
     return None
 
 
+def _texts(obj: Mapping[str, Any]) -> Iterable[str]:
+    if obj.get("kind") == "ConfigMap":
+        return [str(text) for text in (obj.get("data") or {}).values()]
+    if obj.get("kind") == "Secret":
+        clear = [str(text) for text in (obj.get("stringData") or {}).values()]
+        return [*clear, *(_decoded(str(value)) for value in (obj.get("data") or {}).values())]
+    return ()
+
+
+def _decoded(value: str) -> str:
+    try:
+        return base64.b64decode(value).decode(errors="replace")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _found(configuration: Object | None) -> Optional:
+    return NOTHING if configuration is None else Optional(configuration)
+
+
 def kubelet(obj: Mapping[str, Any]) -> Optional:
     """The KubeletConfiguration that an object is, or that a ConfigMap holds; none for other objects."""
-    found = _embedded(obj, "KubeletConfiguration", _KUBELET)
-    return NOTHING if found is None else Optional(found)
+    return _found(_embedded(obj, "KubeletConfiguration", _KUBELET))
+
+
+def kube_proxy(obj: Mapping[str, Any]) -> Optional:
+    """The KubeProxyConfiguration that an object is, or that a ConfigMap holds; none for other objects."""
+    return _found(_embedded(obj, "KubeProxyConfiguration", _PROXY))
+
+
+def encrypting(obj: Mapping[str, Any]) -> Optional:
+    """The providers that encrypt Secrets, in their order, by the EncryptionConfiguration that an object is, or that a
+    ConfigMap or Secret holds: those of the first entry that covers Secrets, empty where none does. None for other
+    objects."""
+    found = _embedded(obj, "EncryptionConfiguration", _API_SERVER)
+    if found is None:
+        return NOTHING
+    for entry in found.get("resources") or ():
+        if _SECRETS & {*(entry.get("resources") or ())}:
+            return Optional([*(entry.get("providers") or ())])
+    return Optional([])
 
 
 FUNCTIONS = (
     Function("flags", ("dyn", "string"), "optional_type<map<string, string>>", flags),
     Function("kubelet", ("dyn",), "optional_type<dyn>", kubelet),
+    Function("kubeProxy", ("dyn",), "optional_type<dyn>", kube_proxy),
+    Function("encrypting", ("dyn",), "optional_type<list<dyn>>", encrypting),
 )

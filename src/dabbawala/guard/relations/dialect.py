@@ -32,6 +32,7 @@ from dabbawala.guard.relations import (
     serving,
     settings,
     storage,
+    support,
     texts,
     values,
     writing,
@@ -42,8 +43,8 @@ from dabbawala.policy.expressions import Dialect
 
 SUBJECTS = (
     world, selecting, presence, references, zones, serving, routes, reachability, exposed, mesh, identities,
-    certificates, storage, regions, nodes, backups, control_plane, audit_policy, settings, contents, writing, texts,
-    analyses, monitors, images, values,
+    certificates, storage, regions, nodes, support, backups, control_plane, audit_policy, settings, contents, writing,
+    texts, analyses, monitors, images, values,
 )  # fmt: skip
 """In the order in which docs/guard-checks.md tells of them."""
 
