@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 import orjson
 import pytest
@@ -21,6 +22,12 @@ from tests.guard import cases
 from tests.guard.cases import Case
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ORDINARY: dict[str, Any] = {"containers": [{"name": "web", "image": "registry.example.com/web:1", "command": ["web"]}]}
+OF_THE_CLUSTER = [
+    *(name for name in checks.shipped() if name.startswith(("CP-", "NODE-"))), "GOV-14", "LOG-01", "LOG-03", "LOG-05",
+    "LOG-06", "RBAC-22", "RUN-08", "SEC-05", "SEC-06",
+]  # fmt: skip
+"""How the cluster itself is set up, which most objects say nothing of."""
 OWN = [name for name, check in checks.shipped().items() if not check.native]
 
 
@@ -83,6 +90,24 @@ def test_good_cases_pass_and_bad_cases_name_their_subjects(check_id: str) -> Non
 @pytest.mark.parametrize("check_id", OWN)
 def test_the_first_good_case_is_about_something_that_the_check_looks_at(check_id: str) -> None:
     assert reports(check_id)[0][1].passed.get(check_id)
+
+
+def test_objects_that_say_nothing_of_the_cluster_itself_are_no_evidence_of_how_it_is_set_up() -> None:
+    metadata = {"name": "web", "namespace": "shop"}
+    objects = (
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": ORDINARY},
+        {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": {
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": ORDINARY},
+        }},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mode": "fast"}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"user": "shop"}},
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}},
+    )  # fmt: skip
+    for check_id in OF_THE_CLUSTER:
+        report = scanned(Case(check_id, "nothing of it", True, objects, None, None))
+        assert not report.passed, check_id
+        assert not report.findings, check_id
 
 
 @pytest.mark.parametrize("check_id", OWN)
