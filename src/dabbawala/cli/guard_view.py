@@ -87,5 +87,5 @@ def clauses(framework: Framework, supports: Supports) -> RenderableType:
     for clause in framework.clauses:
         looking = ", ".join(f"{each.check} {each.control.strength}" for each in supports.get(clause.name, ()))
         made.add_row(Text(clause.id), clause.kind, Text(clause.title), looking, Text(clause.keep))
-    about = Text(f"{framework.about}\nMapping verified: {framework.verified}.\n")
+    about = Text(f"{framework.about}\n{framework.standing}\n")
     return Group(Text(framework.title, style="bold"), about, made, Text(""))

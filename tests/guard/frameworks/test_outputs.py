@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from dabbawala.guard import checks
-from dabbawala.guard.findings import Report, Status
+from dabbawala.guard.findings import Place, Problem, Report, Status
 from dabbawala.guard.frameworks import assessment, catalogue
 from dabbawala.guard.frameworks.assessment import Assessment, State
 from dabbawala.guard.frameworks.outputs import as_html, as_json, as_terminal
@@ -79,6 +79,20 @@ def test_json_has_all_of_an_assessment() -> None:
     assert second["refused"][0]["reason"].startswith("it expired at")
     assert third["state"] == "needs-attestation"
     assert framework["counts"]["supports"] == 1
+
+
+def test_the_page_says_that_a_mapping_is_not_verified_and_counts_only_what_there_is() -> None:
+    page = as_html.render(small()).decode()
+    assert "The mapping is not verified." in page
+    assert "A-1 (direct: it looks at this): 2 passed, 1 failed<" in page
+
+
+def test_every_form_says_what_to_do_about_what_could_not_be_read() -> None:
+    found = small()
+    found.report.problems.append(Problem(Place("a.yaml", 2, 1), "binary", "it is binary", "Leave it out."))
+    for text in (terminal(found), as_html.render(found).decode()):
+        assert "a.yaml:2:1" in text
+        assert "it is binary. Leave it out." in text
 
 
 def test_html_escapes_what_it_shows() -> None:

@@ -66,6 +66,15 @@ def test_what_is_no_record_is_a_problem(tmp_path: Path, changes: dict[str, str],
     assert [(problem.place.field, problem.message) for problem in problems] == [(field, message)]
 
 
+def test_a_wrong_field_is_told_with_its_line_and_a_missing_one_with_that_of_its_record(tmp_path: Path) -> None:
+    rows = (GOOD | {"date": "soon"}, {name: value for name, value in GOOD.items() if name != "owner"})
+    text = "\n".join("-\n" + "\n".join(f"  {name}: '{value}'" for name, value in row.items()) for row in rows)
+    _, problems = read(tmp_path, text)
+    lines = text.splitlines()
+    told = [(problem.message.split()[0], lines[problem.place.line - 1].split()[0]) for problem in problems]
+    assert told == [("date", "date:"), ("owner", f"{next(iter(GOOD))}:")]
+
+
 @pytest.mark.parametrize("text", ["a: [", "- &a {x: 1}\n- *a\n", "\x00", "just words\n"])
 def test_unreadable_files_are_problems(tmp_path: Path, text: str) -> None:
     found, problems = read(tmp_path, text)
@@ -76,4 +85,6 @@ def test_unreadable_files_are_problems(tmp_path: Path, text: str) -> None:
 def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     problems: list[Problem] = []
     assert not records.read([tmp_path / "none.yaml"], problems)
-    assert [problem.code for problem in problems] == ["unreadable"]
+    assert [problem.text for problem in problems] == [
+        "these records cannot be read: No such file or directory. Check the path."
+    ]

@@ -60,6 +60,12 @@ class Framework:
     verified: str
     clauses: tuple[Clause, ...]
 
+    @property
+    def standing(self) -> str:
+        """Who has verified what supports it, as a sentence."""
+        known = self.verified != NOT_VERIFIED
+        return f"The mapping was verified: {self.verified}." if known else "The mapping is not verified."
+
 
 @dataclass(frozen=True, slots=True)
 class Support:

@@ -63,10 +63,10 @@ def read(paths: Iterable[Path], problems: list[Problem]) -> list[Record]:
     """The records of these files. What is no record is a problem."""
     found = []
     for path in paths:
-        for number, row in enumerate(_rows(path, problems)):
+        for number, (row, node) in enumerate(_rows(path, problems)):
             wrong = dict(_wrong(row))
             problems += [
-                Problem(Place(str(path), field=f"[{number}].{field}"), "bad-evidence", message, _REMEDY)
+                Problem(_place(path, number, node, field), "bad-evidence", message, _REMEDY)
                 for field, message in wrong.items()
             ]
             if not wrong:
@@ -74,7 +74,14 @@ def read(paths: Iterable[Path], problems: list[Problem]) -> list[Record]:
     return found
 
 
-def _rows(path: Path, problems: list[Problem]) -> Iterator[Any]:
+def _place(path: Path, number: int, node: yaml.Node, field: str) -> Place:
+    """Where a field is written, or where its record begins."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    mark = next((key.start_mark for key, _ in pairs if key.value == field), node.start_mark)
+    return Place(str(path), mark.line + 1, mark.column + 1, mark.line + 1, f"[{number}].{field}")
+
+
+def _rows(path: Path, problems: list[Problem]) -> Iterator[tuple[Any, yaml.Node]]:
     """The file's documents; of lists, what is in them. Text stays text: a date is checked as it was written."""
     try:
         with path.open("rb") as stream:
@@ -83,12 +90,29 @@ def _rows(path: Path, problems: list[Problem]) -> Iterator[Any]:
             raise ValueError(f"it is larger than {BYTES_MAX} bytes")
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(data)):
             raise ValueError("it has YAML aliases; write records out")
-        documents = list(yaml.load_all(data, yaml.BaseLoader))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as wrong:
+        rows = [(_plain(node), node) for document in _documents(data) for node in _listed(document)]
+    except OSError as wrong:
+        message = f"these records cannot be read: {wrong.strerror or wrong}"
+        problems.append(Problem(Place(str(path)), "unreadable", message, "Check the path."))
+    except (ValueError, yaml.YAMLError, RecursionError) as wrong:
         problems.append(Problem(Place(str(path)), "unreadable", f"these records cannot be read: {wrong}", _REMEDY))
-        return
-    for document in documents:
-        yield from document if isinstance(document, list) else [] if not document else [document]
+    else:
+        yield from rows
+
+
+def _documents(data: bytes) -> list[yaml.Node]:
+    return list(yaml.compose_all(data, yaml.BaseLoader))
+
+
+def _listed(document: yaml.Node) -> list[yaml.Node]:
+    if isinstance(document, yaml.SequenceNode):
+        return list(document.value)
+    return [document] if document.value else []
+
+
+def _plain(node: yaml.Node) -> Any:
+    """The value that a node is written for."""
+    return yaml.BaseLoader("").construct_object(node, deep=True)
 
 
 def _wrong(row: Any) -> Iterator[tuple[str, str]]:

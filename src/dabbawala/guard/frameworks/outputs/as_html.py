@@ -16,12 +16,16 @@ from dabbawala.guard.frameworks.assessment import (
     counts,
 )
 from dabbawala.guard.frameworks.catalogue import Framework
-from dabbawala.guard.frameworks.outputs.as_terminal import NOTE, WORDS
+from dabbawala.guard.frameworks.outputs.as_terminal import NOTE, WORDS, counted
 from dabbawala.guard.outputs.as_html import STYLE, unread
 
 MORE = """
 .supports{color:#047857}.partial{color:#0369a1}.failed{color:#dc2626}.unknown,.needs-evidence,.needs-attestation{color:#d97706}
 td small{display:block;color:#6b7280;font-size:12.5px}
+.clauses{table-layout:fixed}.clauses th:nth-child(1){width:8rem}.clauses th:nth-child(3){width:9.5rem}
+.clauses th:nth-child(4){width:46%}.clauses .s:first-child,.named .s:first-child{white-space:normal}
+@media(max-width:40rem){.clauses tr:first-child{display:none}.clauses tr,.named tr{display:flex;flex-wrap:wrap;
+border-bottom:1px solid #e5e7eb}.clauses td,.named td{border:0;padding:.2rem .6rem .2rem 0;flex-basis:100%}}
 """
 
 
@@ -43,11 +47,11 @@ def _framework(framework: Framework, results: Iterable[ClauseResult]) -> str:
         for state, count in counts(rows).items()
     )
     whole = "" if framework.whole else " Only clauses that a cluster or a record can show something about are here."
-    about = html.escape(f"{framework.about}{whole} Mapping verified: {framework.verified}.")
+    about = html.escape(f"{framework.about}{whole} {framework.standing}")
     head = "<tr><th>Clause</th><th></th><th>State</th><th>Checks and records</th></tr>"
     return (
         f'<h2>{html.escape(framework.title)}</h2><p class="quiet">{about}</p><div class="tiles">{tiles}</div>'
-        f"<table>{head}{''.join(map(_clause, rows))}</table>"
+        f'<table class="clauses">{head}{"".join(map(_clause, rows))}</table>'
     )
 
 
@@ -74,14 +78,12 @@ def _shown(result: ClauseResult) -> str:
 
 def _seen(each: Seen) -> str:
     control = each.support.control
-    counted = f"{each.passed} passed, {each.failed} failed, {each.unknown} unknown, {each.excepted} accepted"
-    said = counted if each.asked else "not asked"
-    return html.escape(f"{each.support.check} ({control.strength}: {control.reason}): {said}")
+    return html.escape(f"{each.support.check} ({control.strength}: {control.reason}): {counted(each)}")
 
 
 def _named(found: Iterable[NamedResult]) -> str:
     rows = "".join(map(_question, sorted(found, key=lambda result: not result.named.flag)))
-    return f"<h2>Questions by name</h2><table>{rows}</table>" if rows else ""
+    return f'<h2>Questions by name</h2><table class="named">{rows}</table>' if rows else ""
 
 
 def _question(result: NamedResult) -> str:

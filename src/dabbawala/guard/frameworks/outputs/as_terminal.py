@@ -8,7 +8,7 @@ from typing import IO
 
 from dabbawala.guard.findings import Problem
 from dabbawala.guard.frameworks.assessment import Assessment, ClauseResult, NamedResult, Seen, State, counts
-from dabbawala.guard.frameworks.catalogue import NOT_VERIFIED, Framework
+from dabbawala.guard.frameworks.catalogue import Framework
 from dabbawala.guard.outputs.as_terminal import PLAIN, Style
 
 LABELS = {
@@ -28,8 +28,8 @@ WORDS = {
     State.NEEDS_ATTESTATION: "need an attestation",
 }
 NOTE = (
-    "`supports` means that the scan, or a dated record, supports evidence for the clause: direct checks passed over "
-    "all that they looked at. Whether the clause is fulfilled is for an auditor to say."
+    "Supported is a clause for which the scan, or a dated record, supports evidence: direct checks passed over all "
+    "that they looked at. Whether it is fulfilled is for an auditor to say."
 )
 LISTED_MAX = 5
 """Objects and declarations that are named of each clause; the other forms have all."""
@@ -53,8 +53,7 @@ def lines(found: Assessment, style: Style = PLAIN) -> Iterator[str]:
 def _framework(framework: Framework, results: Iterable[ClauseResult], style: Style) -> Iterator[str]:
     rows = list(results)
     yield style.paint(framework.title, "bold")
-    if framework.verified == NOT_VERIFIED:
-        yield "  The mapping is not verified."
+    yield f"  {framework.standing}"
     if not framework.whole:
         yield "  Not all clauses are here: those that a cluster or a record can show something about."
     for row in rows:
@@ -95,10 +94,14 @@ def _checks(seen: Sequence[Seen]) -> Iterator[str]:
 
 
 def _seen(each: Seen) -> str:
-    counted = ((each.passed, "passed"), (each.failed, "failed"), (each.unknown, "unknown"), (each.excepted, "accepted"))
-    words = [f"{count} {word}" for count, word in counted if count]
-    nothing = "saw nothing" if each.asked else "not asked"
-    return f"{each.support.check} {each.support.control.strength} ({', '.join(words) or nothing})"
+    return f"{each.support.check} {each.support.control.strength} ({counted(each)})"
+
+
+def counted(each: Seen) -> str:
+    """What a check said of how many objects."""
+    found = ((each.passed, "passed"), (each.failed, "failed"), (each.unknown, "unknown"), (each.excepted, "accepted"))
+    words = ", ".join(f"{count} {word}" for count, word in found if count)
+    return words or ("saw nothing" if each.asked else "not asked")
 
 
 def _named(found: Iterable[NamedResult], style: Style) -> Iterator[str]:
