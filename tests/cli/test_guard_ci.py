@@ -139,6 +139,8 @@ def run_job(repository: Path, **given: str) -> int:
     folder = repository / ".cache" / "guard" / "venv" / "bin"
     folder.mkdir(parents=True)
     (folder / "dabba").symlink_to(PROGRAM)
+    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (folder / "python").chmod(0o755)
     variables = {"CI_PROJECT_DIR": str(repository), **job()["variables"], **given}
     variables["GUARD_CACHE"] = variables["GUARD_CACHE"].replace("$CI_PROJECT_DIR", str(repository))
     command = ["bash", "-eo", "pipefail", "-c", "\n".join(job()["script"])]
