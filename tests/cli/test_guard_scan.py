@@ -39,3 +39,32 @@ def test_an_option_that_would_be_ignored_is_refused(arguments: list[str], said: 
     found = scan(*arguments)
     assert found.exit_code == 2
     assert said in found.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--remove", "-o", "yaml"], "leave out --remove"),
+        (["--static", "DIRECTORY", "--dry-run"], "--static writes files"),
+        (["--static", "DIRECTORY", "--remove"], "--static writes files"),
+        (["--static", "DIRECTORY", "-o", "yaml"], "leave out --remove and --static"),
+    ],
+)
+def test_enforcing_does_nothing_where_it_was_asked_to_look_and_to_act(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    folder = tmp_path / "static"
+    given = [str(folder) if word == "DIRECTORY" else word for word in arguments]
+    found = CliRunner().invoke(dabba, ["guard", "enforce", *given])
+    assert found.exit_code == 2
+    assert said in found.output
+    assert not folder.exists()
+
+
+def test_parameters_that_cannot_be_read_are_refused_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "parameters.yaml").write_text("data: [")
+    given = ["--static", str(tmp_path / "static"), "--parameters", str(tmp_path / "parameters.yaml")]
+    found = CliRunner().invoke(dabba, ["guard", "enforce", *given])
+    assert found.exit_code == 2
+    assert f"{tmp_path}/parameters.yaml:1:8 " in found.output
+    assert "Correct the YAML at this place" in found.output

@@ -5,7 +5,7 @@ Exit status: 0 done, or nothing to do; 1 refused: live objects would be, or a na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from dabbawala.guard.enforcement.stages import Stage
 from dabbawala.guard.findings import Problem
 from dabbawala.guard.live import rehearsal, scan
 
-YES, NO, UNKNOWN = 0, 1, 2
+YES, NO = 0, 1
 FILE = click.Path(path_type=Path)
 
 
@@ -83,6 +83,7 @@ async def enforce(
     What the last stage would refuse of what is there already is shown first, and stands in its way. Namespaces that
     came with Kubernetes are left alone, and so are updates that change nothing that the check looks at.
     """
+    _refuse_together(rest, remove=remove, static=static is not None)
     order = Order(
         tuple(_chosen(only)), not only, Stage(stage) if stage else None, _selector(selector),
         exceptions=tuple(rest["exceptions"]), parameters=rest["parameters"], dry_run=rest["dry_run"],
@@ -93,6 +94,14 @@ async def enforce(
         return
     async with connection.client(click.get_current_context()) as client:
         raise click.exceptions.Exit(await (_remove if remove else _install)(client, order))
+
+
+def _refuse_together(given: Mapping[str, Any], *, remove: bool, static: bool) -> None:
+    """Raises UsageError for options of which one would be ignored: who asks for a look must not get an act."""
+    if given["form"] and (remove or static):
+        raise click.UsageError("-o prints what would be installed: leave out --remove and --static")
+    if static and (remove or given["dry_run"] or given["force"]):
+        raise click.UsageError("--static writes files for API servers, whatever a cluster has: leave out the rest")
 
 
 async def _install(client: Client, order: Order) -> int:
@@ -191,7 +200,9 @@ def _selector(text: str) -> Object | None:
 
 def _data(path: Path) -> dict[str, str]:
     """The data of the ConfigMap in a file. Raises CouldNotTell."""
-    found = [document.object for source in sources.find([str(path)]) for document in source.read().documents]
+    readings = [source.read() for source in sources.find([str(path)])]
+    _refuse([problem for reading in readings for problem in reading.problems])
+    found = [document.object for reading in readings for document in reading.documents]
     maps = [obj for obj in found if obj.get("kind") == "ConfigMap"]
     if len(maps) != 1 or not isinstance(maps[0].get("data"), dict):
         raise CouldNotTell(f"--parameters: {path} must hold one ConfigMap with data")
@@ -199,10 +210,10 @@ def _data(path: Path) -> dict[str, str]:
 
 
 def _refuse(problems: Sequence[Problem]) -> None:
-    """Raises CouldNotTell: policies that lack an exception would refuse what was accepted."""
+    """Raises CouldNotTell: policies that lack an exception or a parameter would refuse what is accepted."""
     if problems:
         first = problems[0]
-        raise CouldNotTell(" ".join(part for part in (str(first.place), first.message, first.remedy) if part))
+        raise CouldNotTell(f"{first.place} {first.text}".lstrip())
 
 
 def _yaml(objects: Iterable[Object]) -> str:

@@ -17,7 +17,7 @@ from dabbawala.guard import checks, comparison
 from dabbawala.guard import parity as answers_of
 from dabbawala.guard.checks import Check
 
-YES, NO, UNKNOWN = 0, 1, 2
+YES, NO = 0, 1
 SETTLE_SECONDS = 3.0
 """How long a server may take to notice a policy that was just written."""
 PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True))
