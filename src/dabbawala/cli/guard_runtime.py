@@ -92,13 +92,18 @@ class _Told:
     def begun(self, detector: Detector) -> None:
         for source, why in detector.absent.items():
             click.echo(f"without {source}: {why}", err=True)
-        click.echo(f"watching {len(detector.containers)} containers", err=True)
+        click.echo(f"watching {_counted(len(detector.containers), 'container')}", err=True)
 
     def over(self, outcome: Outcome) -> None:
         for source, count in outcome.losses.items():
             if count:
                 click.echo(f"{source}: the kernel dropped events {count} times because they came too fast", err=True)
-        click.echo(f"{outcome.alerts} alerts; {outcome.gone} programs of this machine ended unread", err=True)
+        gone = _counted(outcome.gone, "program")
+        click.echo(f"{_counted(outcome.alerts, 'alert')}; {gone} of this machine ended unread", err=True)
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}{'' if count == 1 else 's'}"
 
 
 def _line(alert: Alert) -> bytes:
@@ -106,7 +111,7 @@ def _line(alert: Alert) -> bytes:
     checks = ",".join(alert.ids)
     priority = click.style(f"{alert.priority:<8}", fg=_COLOURS.get(alert.priority)) if sys.stdout.isatty() else None
     shown = priority or f"{alert.priority:<8}"
-    return f"{alert.at.strftime('%H:%M:%S')} {shown} {checks or '-':<7} {alert.rule}: {alert.output}\n".encode()
+    return f"{alert.at.strftime('%H:%M:%S')} {shown} {checks or '-':<7} {alert.sentence}\n".encode()
 
 
 def _show_coverage(rules: tuple[Rule, ...], output: str) -> None:

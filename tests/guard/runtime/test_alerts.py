@@ -8,6 +8,7 @@ import orjson
 
 from dabbawala.guard.runtime import sinks
 from dabbawala.guard.runtime.engine import REPEAT_SECONDS, Engine
+from dabbawala.guard.runtime.events import INFERRED
 from tests.guard.runtime import given
 
 RULE = """
@@ -44,6 +45,10 @@ def test_an_alert_is_falcos_json() -> None:
         "time": "2026-01-01T12:00:00.000000000Z",
     }
     assert alert.ids == ("RUN-04",)
+    assert alert.sentence == output, "the rule is named once"
+    assert replace(alert, rule="Odd").sentence == f"Odd: {output}"
+    [guess] = given.said(given.built(RULE), replace(EVENT, attribution=INFERRED))
+    assert guess.sentence == f"{output} - the process is a guess", "nobody is accused by a guess"
     assert alert.regarding == given.POD
 
 

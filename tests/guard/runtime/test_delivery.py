@@ -77,7 +77,7 @@ async def test_a_webhook_that_fails_is_tried_again() -> None:
     assert hook.dropped == 0
 
 
-async def test_a_webhook_that_goes_on_failing_drops_the_alert_and_counts_it() -> None:
+async def test_a_webhook_that_goes_on_failing_drops_the_alert_and_counts_it(caplog: pytest.LogCaptureFixture) -> None:
     clock = VirtualClock()
     async with receiver([500] * 50) as (url, got):
         hook = Webhook(url, clock)
@@ -86,6 +86,8 @@ async def test_a_webhook_that_goes_on_failing_drops_the_alert_and_counts_it() ->
         await turned(clock, lambda: hook.dropped)
         await ended(task)
     assert len(got) == ATTEMPTS_MAX
+    complaints = [record.message for record in caplog.records if record.name == sinks.log.name]
+    assert complaints == [f"webhook: r was not delivered: {url} answered 500", "webhook: not delivered in all: 1"]
 
 
 async def test_a_queue_that_is_full_drops_and_counts() -> None:

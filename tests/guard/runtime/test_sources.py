@@ -198,7 +198,9 @@ async def test_what_ran_before_the_detector_is_seen_too(inside: Shell) -> None:
     inside("sleep 5 >/dev/null 2>&1 & echo started")
     heard = Heard()
     async with detecting(heard, inside.uid):
-        assert (await heard.until("Program", "sleep 5")).output_fields["container.name"] == "web"
+        alert = await heard.until("Program", "sleep 5")
+    assert alert.output_fields["container.name"] == "web"
+    assert alert.hostname == os.uname().nodename
 
 
 async def test_a_container_that_ends_is_let_go_of() -> None:

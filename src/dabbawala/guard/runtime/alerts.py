@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from dabbawala.guard.runtime import fields, syntax
-from dabbawala.guard.runtime.events import Event
+from dabbawala.guard.runtime.events import INFERRED, Event
 from dabbawala.guard.runtime.fields import Getter
 from dabbawala.guard.runtime.rules import PRIORITIES, Rule
 
@@ -41,6 +41,14 @@ class Alert:
     def ids(self) -> tuple[str, ...]:
         """The checks of guard that it belongs to."""
         return tuple(tag for tag in self.tags if _ID.fullmatch(tag))
+
+    @property
+    def sentence(self) -> str:
+        """For a person: the rule and what it says, in which many a rule is named already, and whether the process that
+        it names was only the likely one."""
+        said = self.output if self.output.startswith(self.rule) else f"{self.rule}: {self.output}"
+        guessed = self.output_fields.get("dabba.attribution") == INFERRED
+        return f"{said} - the process is a guess" if guessed else said
 
     @property
     def line(self) -> str:

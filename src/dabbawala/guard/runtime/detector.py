@@ -74,7 +74,7 @@ class Detector:
         self._rules = rules
         self._sieve = Sieve(rules)
         self._clock = clock
-        self._node = node
+        self._node = node or os.uname().nodename
         self._processes = processes.Processes(environments=any(_uses(rule, "proc.env") for rule in rules))
         self._suspects = Suspects(self._processes, clock)
         self._polling = Polling(self.containers, self._began)

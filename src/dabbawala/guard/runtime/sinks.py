@@ -89,6 +89,7 @@ class _Queued:
     def __init__(self, clock: Clock) -> None:
         self.dropped = 0
         self._clock = clock
+        self._failing = False
         self._queue: asyncio.Queue[Alert] = asyncio.Queue(QUEUE_MAX)
 
     def offer(self, alert: Alert) -> None:
@@ -112,19 +113,28 @@ class _Queued:
             for one in rest:
                 await self._delivered(one, 1)
             await self.close()
+            if self.dropped:
+                log.warning("%s: not delivered in all: %d", self.name, self.dropped)
 
     async def _delivered(self, alert: Alert, attempts: int) -> None:
         delay = FIRST_DELAY
         for left in reversed(range(attempts)):
             try:
                 await self.deliver(alert)
+                self._failing = False
                 return
             except (OSError, TimeoutError, Undelivered) as failed:
-                log.warning("%s: %s was not delivered: %s", self.name, alert.rule, failed or type(failed).__name__)
+                self._complain(alert, failed)
                 if left:
                     await self._clock.sleep(delay)
                     delay = min(delay * 2, LAST_DELAY)
         self.dropped += 1
+
+    def _complain(self, alert: Alert, failed: Exception) -> None:
+        """Once, until it works again: what is lost is counted."""
+        if not self._failing:
+            log.warning("%s: %s was not delivered: %s", self.name, alert.rule, failed or type(failed).__name__)
+        self._failing = True
 
     async def deliver(self, alert: Alert) -> None:
         raise NotImplementedError
@@ -213,8 +223,7 @@ class Events:
 
     def offer(self, alert: Alert) -> None:
         if alert.regarding:
-            message = f"{alert.rule}: {alert.output}"
-            self._recorder.record(Record(dict(alert.regarding), REASON, message, "Warning"))
+            self._recorder.record(Record(dict(alert.regarding), REASON, alert.sentence, "Warning"))
 
     async def run(self) -> None:
         try:
