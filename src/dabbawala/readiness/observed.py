@@ -139,8 +139,11 @@ class Observed:
 
 
 def _behind(observed: Observed, service: Object) -> list[Object]:
-    """The workloads that a Service leads to."""
-    chosen = selectors.from_labels((service.get("spec") or {}).get("selector"))
+    """The workloads that a Service leads to; one without a selector leads to none that we know of."""
+    wanted = (service.get("spec") or {}).get("selector") or {}
+    if not wanted:
+        return []
+    chosen = selectors.from_labels(wanted)
     return [
         obj
         for kind in WORKLOADS
@@ -167,7 +170,9 @@ def _leads_here(observed: Observed, service: Object) -> bool:
     labels = meta.labels(observed.template)
     wanted = (service.get("spec") or {}).get("selector") or {}
     narrowed = {name: value for name, value in wanted.items() if not name.endswith("pod-template-hash")}
-    return meta.namespace(service) == observed.namespace and selectors.from_labels(narrowed).matches(labels)
+    if not narrowed or meta.namespace(service) != observed.namespace:
+        return False
+    return selectors.from_labels(narrowed).matches(labels)
 
 
 def _is_ready(pod: Object) -> bool:

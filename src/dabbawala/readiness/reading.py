@@ -85,10 +85,10 @@ async def look(
     await seen.list(core_v1.POD, sources.SYSTEM_NAMESPACE, sources.API_SERVERS)
     found = Observed(service, namespace, now, seen.objects, seen.hidden, {}, None, trust or await trusted(client))
     if found.workload is None:
-        known = ", ".join(sorted(f"{obj['kind']} {meta.name(obj)}" for obj in _workloads(found))) or "none"
+        known = ", ".join(sorted(f"{obj['kind']} {meta.name(obj)}" for obj in _workloads(found)))
+        there = f"there are: {known}" if known else "it has no workload; -n names another namespace"
         raise NoSuchService(
-            f"no Rollout, Deployment, StatefulSet, DaemonSet or Service {service} in namespace {namespace} "
-            f"(there are: {known})"
+            f"no Rollout, Deployment, StatefulSet, DaemonSet or Service {service} in namespace {namespace} ({there})"
         )
     return await _measured(client, found, prometheus)
 

@@ -125,15 +125,23 @@ def load_balancer_health_checks(observed: Observed, item: Item) -> Judgement:
     blind = [str(container.get("name")) for container in observed.containers if not container.get("readinessProbe")]
     if blind:
         return failed(f"container {blind[0]} has no readinessProbe: traffic comes before it can answer")
-    proofs, ready = [], 0
-    for service in observed.services:
-        proofs.append(observed.proof(service))
-        ready += sum(
-            1 for slice_ in _slices(observed, service) for end in slice_.get("endpoints") or () if _serves(end)
-        )
-    if not ready:
-        return failed("no endpoint of its Services is ready", *proofs)
-    return passed(f"every container is probed; ready endpoints: {ready}", *proofs)
+    proofs = [observed.proof(service) for service in observed.services]
+    ready = {meta.name(service): _ready(observed, service) for service in observed.services}
+    idle = [name for name, count in ready.items() if not count]
+    if idle:
+        return failed(f"no endpoint of Service {', '.join(idle)} is ready", *proofs)
+    listed = ", ".join(f"{count} of Service {name}" for name, count in ready.items())
+    return passed(f"every container is probed; ready endpoints: {listed}", *proofs)
+
+
+def _ready(observed: Observed, service: Object) -> int:
+    """The endpoints that serve; a pod that a Service of two address families has in two slices counts once."""
+    found = set()
+    for slice_ in _slices(observed, service):
+        for end in slice_.get("endpoints") or ():
+            if _serves(end):
+                found.add((end.get("targetRef") or {}).get("name") or str(end.get("addresses")))
+    return len(found)
 
 
 def _slices(observed: Observed, service: Object) -> Iterable[Object]:
