@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 import yaml
 from click.testing import CliRunner
 
+from dabbawala.apimachinery import status
+from dabbawala.cli import connection
 from dabbawala.cli.main import dabba
+from dabbawala.client.client import Client
+from dabbawala.client.transport import Response, Transport
+from tests.guard.enforcement.worlds import guarded
 
 POD = """\
 apiVersion: v1
@@ -54,6 +63,47 @@ def test_what_cannot_be_asked_is_said_before_anything_is_done(arguments: list[st
     done = CliRunner().invoke(dabba, ["guard", *arguments])
     assert done.exit_code != 0
     assert said in done.output + str(done.exception)
+
+
+@pytest.fixture
+def half_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that does not show its Deployments to a command that connects to it."""
+
+    @asynccontextmanager
+    async def connected(_: object) -> AsyncIterator[Client]:
+        async with guarded("shop") as world:
+            yield Client(Blind(world.client.transport))
+
+    monkeypatch.setattr(connection, "client", connected)
+
+
+class Blind:
+    """A transport whose server lists no Deployments."""
+
+    def __init__(self, inner: Transport) -> None:
+        self.inner = inner
+
+    async def request(self, method: str, path: str, **more: Any) -> Response:
+        if path.endswith("/deployments"):
+            return Response(500, {}, _one(orjson.dumps(status.InternalError("no storage").to_status())))
+        return await self.inner.request(method, path, **more)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+async def _one(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+def test_nothing_goes_to_deny_while_what_it_would_refuse_is_not_known(half_seen: None) -> None:
+    asked = ["guard", "enforce", "-c", "WL-01", "--dry-run"]
+    assert CliRunner().invoke(dabba, [*asked, "--stage", "warn"]).exit_code == 0, "nobody is refused"
+    done = CliRunner().invoke(dabba, [*asked, "--stage", "deny"])
+    assert done.exit_code == 2
+    assert "not looked at: deployments" in done.output
+    assert "not installed: what could not be looked at may be refused" in done.output
+    assert CliRunner().invoke(dabba, [*asked, "--stage", "deny", "--force"]).exit_code == 0
 
 
 def test_static_manifests_are_files_with_their_parameters_inside(tmp_path: Path) -> None:

@@ -127,6 +127,10 @@ async def _install(client: Client, order: Order) -> int:
     if refused and not order.force:
         click.echo(refused, err=True)
         return NO
+    if rehearsed.problems and _denying(planned, staged) and not order.force:
+        raise CouldNotTell(
+            "not installed: what could not be looked at may be refused; let it be read, or go on with --force"
+        )
     return await _carry_out(client, planned, order)
 
 
@@ -136,15 +140,21 @@ def _stands_in_the_way(planned: Plan, staged: Sequence[Staged], preview: Preview
     if planned.conflicts:
         names = ", ".join(meta.name(obj) for obj in planned.conflicts)
         return f"not installed: somebody else has {names}; delete them, or take them over with --force"
-    changed = {meta.name(step.object) for step in planned.changes}
-    new = {check.id for check, stage in staged if stage is Stage.DENY and check.name in changed}
+    new = _denying(planned, staged)
     against = {item.subject for item in preview.refusals if item.check.id in new}
     if against:
+        listed = "1 live object" if len(against) == 1 else f"{len(against)} live objects"
         return (
-            f"not installed: {len(against)} live objects would be refused; repair them, except them with a date, "
-            "leave out their checks, or go on with --force"
+            f"not installed: {listed} would be refused; repair what fails, except it with a date, leave out its "
+            "checks, or go on with --force"
         )
     return ""
+
+
+def _denying(planned: Plan, staged: Sequence[Staged]) -> set[str]:
+    """The checks that would deny from now on, or deny otherwise than until now."""
+    changed = {meta.name(step.object) for step in planned.changes}
+    return {check.id for check, stage in staged if stage is Stage.DENY and check.name in changed}
 
 
 async def _remove(client: Client, order: Order) -> int:
