@@ -50,6 +50,7 @@ def record(paths: Sequence[str], log: Path, *, clauses: ByClause, asked: Asked, 
     import importlib.metadata
 
     from dabbawala.guard.frameworks import ledger
+    from dabbawala.guard.frameworks.outputs import as_terminal
 
     live: Live = scanned["live"]
     files: Files = scanned["files"]
@@ -69,6 +70,9 @@ def record(paths: Sequence[str], log: Path, *, clauses: ByClause, asked: Asked, 
         raise CouldNotTell(str(broken)) from broken
     except OSError as failed:
         raise CouldNotTell(f"{log} cannot be written: {failed.strerror}") from failed
+    for problem in report.problems:
+        click.echo(f"not read: {problem.place} {problem.message} {problem.remedy}".replace("  ", " "), err=True)
+    click.echo(as_terminal.total("recorded", list(found.results)), err=True)
     click.echo(f"entry {entry['number']} of {log}: {entry['hash']}")
     raise click.exceptions.Exit(asked.status(report))
 
@@ -108,6 +112,7 @@ def verify(log: Path, last: str) -> None:
     if found:
         raise click.exceptions.Exit(guard.NO)
     entry = orjson.loads(lines[-1])
-    click.echo(f"{log} holds: {len(lines)} entries, the last of {entry['time']}, {entry['hash']}")
+    count = f"{len(lines)} entr{'y' if len(lines) == 1 else 'ies'}"
+    click.echo(f"{log} holds: {count}, the last of {entry['time']}, {entry['hash']}")
     if changed := ledger.changed(entry, checks.shipped().values()):
         click.echo(f"{len(changed)} of its checks have another text here, so that a scan may say otherwise today")

@@ -129,7 +129,10 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("names", nargs=-1)
 def frameworks(names: Sequence[str]) -> None:
-    """List rules and standards; with NAMES, their clauses and the checks that look at each."""
+    """List rules and standards; with NAMES, their clauses and the checks that look at each.
+
+    What a scan says of the clauses: `dabba guard scan PATHS --framework NAME`, or with --live of a cluster.
+    """
     from rich.console import Console
 
     from dabbawala.cli import guard_view

@@ -47,7 +47,7 @@ def lines(found: Assessment, style: Style = PLAIN) -> Iterator[str]:
     yield from _named(found.named, style)
     yield from _problems(found.report.problems, style)
     yield from style.wrapped(NOTE, 0)
-    yield _total("All", list(found.results))
+    yield total("All", list(found.results))
 
 
 def _framework(framework: Framework, results: Iterable[ClauseResult], style: Style) -> Iterator[str]:
@@ -58,7 +58,7 @@ def _framework(framework: Framework, results: Iterable[ClauseResult], style: Sty
         yield "  Not all clauses are here: those that a cluster or a record can show something about."
     for row in rows:
         yield from _clause(row, style)
-    yield from (f"  {_total(framework.name, rows)}", "")
+    yield from (f"  {total(framework.name, rows)}", "")
 
 
 def _clause(result: ClauseResult, style: Style) -> Iterator[str]:
@@ -131,6 +131,6 @@ def _problems(problems: list[Problem], style: Style) -> Iterator[str]:
         yield ""
 
 
-def _total(name: str, rows: list[ClauseResult]) -> str:
+def total(name: str, rows: list[ClauseResult]) -> str:
     counted = (f"{count} {WORDS[state]}" for state, count in counts(rows).items() if count)
     return f"{name}: {len(rows)} {'clause' if len(rows) == 1 else 'clauses'}: {', '.join(counted)}"
