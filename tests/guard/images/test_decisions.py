@@ -245,6 +245,13 @@ def test_pci_dss_is_asked_of_payment_images_only() -> None:
     assert not approval.is_payment(Name.of("payments.example.com/blog:1"))
 
 
+def test_what_is_unknown_is_asked_for_and_not_taken_for_wrong() -> None:
+    asked = decided(trivy(digest=OTHER))["recommendations"]
+    assert not any(line.startswith(("Revoke", "Set USER", "Sign", "Make an SBOM")) for line in asked)
+    assert "Give what is missing, and ask again: no SBOMs were given" in asked
+    assert len(asked) == len(set(asked))
+
+
 def test_nothing_unknown_is_approved() -> None:
     whole = [trivy(), report("cyclonedx"), *signed()]
     for missing in range(len(whole)):

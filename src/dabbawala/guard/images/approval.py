@@ -138,6 +138,8 @@ def recommendations(state: State, issues: list[str]) -> Iterator[str]:
             yield f"Nothing fixes {package} {installed} yet ({ids}): remove it, or accept it until a date"
     for question, action in _ACTIONS.items():
         answer = state.answers[question]
-        if answer.verdict != GOOD:
+        if answer.verdict == BAD:
             yield f"{action}: {answer.reason}"
     yield from (f"Change the configuration: {issue}" for issue in issues)
+    unknown = dict.fromkeys(state.answers[one].reason for one in _ACTIONS if state.answers[one].verdict == UNKNOWN)
+    yield from (f"Give what is missing, and ask again: {reason}" for reason in unknown)
