@@ -13,24 +13,15 @@ the objects of a tree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from types import CodeType
-from typing import NamedTuple
 
 from dabbawala.cel import compile_calls, cost
-from dabbawala.cel.compile_calls import identifier
+from dabbawala.cel.code import Compiled
 from dabbawala.cel.compile_folds import fold
 from dabbawala.cel.soundness import CHECKED
 from dabbawala.cel.tree import Call, Checked, Const, Fold, Ident, ListOf, MapOf, Select
 from dabbawala.cel.types import head
 from dabbawala.cel.writer import LOCAL, CannotCompile, Form, Writer
-
-
-class Compiled(NamedTuple):
-    """`code` is a function's; `bound` is of its cost, or 0 when the function returns (value, bound)."""
-
-    code: CodeType
-    bound: int
 
 
 def compile_tree(checked: Checked) -> Compiled | None:
@@ -119,8 +110,3 @@ _FORMS: dict[type, Form] = {
     MapOf: _map,
     Fold: fold,
 }
-
-
-def names(functions: Iterable[str]) -> dict[str, str]:
-    """Names in compiled code and the functions that they stand for."""
-    return {identifier(function): function for function in functions}

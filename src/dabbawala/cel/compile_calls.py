@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dabbawala.cel import cost
+from dabbawala.cel.code import identifier
 from dabbawala.cel.tree import Call, Const, ListOf, Node, Select
 from dabbawala.cel.types import head
 from dabbawala.cel.values import Uint
@@ -19,17 +20,7 @@ _WHOLE = frozenset({"int", "uint"})
 _SMALL = frozenset({"int", "double", "uint", "bool", "timestamp", "duration"})
 _COMPARISONS = {"_<_": "<", "_<=_": "<=", "_>_": ">", "_>=_": ">="}
 _WITH_LENGTH = frozenset({"string", "bytes", "list", "map"})
-_OPERATORS = {
-    "_==_": "_equals", "_!=_": "_differs", "_<_": "_less", "_<=_": "_less_equals", "_>_": "_greater",
-    "_>=_": "_greater_equals", "_+_": "_add", "_-_": "_subtract", "_*_": "_multiply", "_/_": "_divide",
-    "_%_": "_modulo", "-_": "_negate", "!_": "_not", "@in": "_in",
-}  # fmt: skip
 _PARTS = ("_?._", "_[?_]")
-
-
-def identifier(function: str) -> str:
-    """The name of a function of the library in compiled code."""
-    return _OPERATORS.get(function) or "f_" + function.replace(".", "_0")
 
 
 def call(writer: Writer, node: Call) -> str:

@@ -1,12 +1,11 @@
 """Where expressions are compiled: the variables with their types, and the functions that a server of a version has.
 
-Google's C++ front end parses and checks; `frontend.py` loads it when the first expression is compiled. What it declares
-stands in `declarations.py`. What many policies write is compiled once.
+Google's C++ front end parses and checks; `making.py`, with all that compiles, and the front end are loaded when the
+first expression is compiled. What is declared stands in `declarations.py`. What many policies write is compiled once.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -14,19 +13,11 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from dabbawala.cel import compile as compiler
-from dabbawala.cel import declarations
-from dabbawala.cel.errors import CompileError
-from dabbawala.cel.frontend import Variables, front_ends, meant, words
+from dabbawala.cel import code
+from dabbawala.cel.frontend import Variables, meant, words
 from dabbawala.cel.messages import Types
-from dabbawala.cel.program import Library, Program, place
-from dabbawala.cel.tree import UnsupportedNode, read
-from dabbawala.cel.validate import first_fault
+from dabbawala.cel.program import Library, Program
 
-_PLACE = re.compile(r"ERROR: [^\n]*?:(-?\d+):(-?\d+): (.*)")
-_UNDECLARED = re.compile(r"undeclared reference to '([\w.]+)'")
-_TOO_DEEP = re.compile(r"recursion (depth|limit)")
-_DEPTH_MAX = 32  # levels; the front end's own, where cel-go has 250
 _PROGRAMS = 4096
 _STORED = 4096  # texts of a store
 
@@ -138,41 +129,15 @@ _Functionality = tuple[str, _Functions]
 
 @lru_cache(maxsize=_PROGRAMS)
 def _compiled(source: str, variables: Variables, functions: _Functionality, types: Types | None) -> Program:
-    version, library = functions[0], functions[1].library
-    try:
-        serialized = front_ends(version, functions[1].signatures, types).compile(source, variables)
-        checked = read(serialized)
-    except UnsupportedNode as error:
-        raise CompileError(str(error), 1, 1, source) from None
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise _refused(str(error), source, version) from None
-    fault = first_fault(checked, library.functions)
-    if fault is not None:
-        line, column = place(source, checked.places.get(fault.id, 0))
-        raise CompileError(fault.message, line, column, source)
-    compiled = compiler.compile_tree(checked)
-    return Program(source, checked.types.get(checked.root.id, "dyn"), serialized, library=library, code=compiled)
+    from dabbawala.cel import making  # not by a process that finds all that it needs in a store
+
+    version, known = functions
+    return making.program(source, variables, known.library, version=version, functions=known.signatures, types=types)
 
 
 def _library(functions: tuple[Function, ...]) -> Library:
     from dabbawala.cel import library
 
     every = {**library.FUNCTIONS, **{one.name: one.call for one in functions}}
-    names = {name: every[function] for name, function in compiler.names(every).items()}
+    names = {name: every[function] for name, function in code.names(every).items()}
     return Library(every, {**names, **library.SUPPORT, "__builtins__": library.BUILTINS})
-
-
-def _refused(message: str, source: str, version: str) -> CompileError:
-    found = _PLACE.findall(message)
-    if _TOO_DEEP.search(message):
-        return CompileError(f"nested deeper than {_DEPTH_MAX} levels; give parts of it to variables", 1, 1, source)
-    if not found:
-        return CompileError(message, 1, 1, source)
-    line, column, text = min(found, key=lambda one: "undeclared" not in one[2])
-    for at, across, said in found:
-        name = _UNDECLARED.search(said)
-        newer = declarations.introduced(name[1], version) if name else None
-        if newer is not None:
-            line, column, text = at, across, newer
-            break
-    return CompileError(text.removesuffix(" [INVALID_ARGUMENT]"), int(line), int(column), source)

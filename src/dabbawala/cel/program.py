@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from dabbawala.cel import cost
-from dabbawala.cel.compile import Compiled
+from dabbawala.cel.code import Compiled
 from dabbawala.cel.errors import EvaluationError
 from dabbawala.cel.interpret import Evaluation
 from dabbawala.cel.tree import Checked, Node, read

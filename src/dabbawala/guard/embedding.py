@@ -16,7 +16,7 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.guard import documents
 from dabbawala.guard.documents import Document, Reading
 from dabbawala.guard.findings import Place
-from dabbawala.guard.languages import dockerfile, fluentd, pipelines, shapes, shell
+from dabbawala.guard.languages import pipelines, shapes
 
 TEXTS_MAX = 200
 """Texts of one document that are looked into."""
@@ -173,10 +173,17 @@ def _script(host: Document, text: _Text) -> Document:
 
 
 def _model(kind: str, text: str, interpreter: str, options: tuple[str, ...]) -> Object:
+    """By a language that is imported when there is a text in it: a scan starts often."""
     if kind == shapes.DOCKERFILE:
+        from dabbawala.guard.languages import dockerfile
+
         return dockerfile.model(text)
     if kind == shapes.FLUENTD:
+        from dabbawala.guard.languages import fluentd
+
         return fluentd.model(text)
+    from dabbawala.guard.languages import shell
+
     return shell.model(text, interpreter=interpreter, options=options)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,7 +60,9 @@ def _documents(file: Path | None) -> list[Document]:
 
 def read(folder: str) -> Reading:
     """The objects that a folder's kustomization renders to."""
-    from dabbawala.guard import rendering  # what it imports costs a scan of plain files a tenth of its start
+    import tempfile  # what these import costs a scan of plain files a tenth of its start
+
+    from dabbawala.guard import rendering
 
     file = str(file_of(Path(folder)) or folder)
     kustomize, kubectl = rendering.tool("kustomize"), rendering.tool("kubectl")

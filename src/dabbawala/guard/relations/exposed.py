@@ -5,6 +5,7 @@ stops it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
@@ -13,9 +14,9 @@ from dabbawala.guard.relations import population
 from dabbawala.guard.relations.reachability import graph
 from dabbawala.guard.relations.readable import readable
 from dabbawala.guard.world import TYPE, World
-from dabbawala.policy.exposure import EXTERNAL_IP, LOAD_BALANCER, Exposure
-from dabbawala.policy.exposure_routes import exposures
-from dabbawala.policy.network import Graph
+
+if TYPE_CHECKING:
+    from dabbawala.policy.exposure import Exposure
 
 _LEADING = (
     "Service", "EndpointSlice.discovery.k8s.io", "Node", "Ingress.networking.k8s.io", "IngressClass.networking.k8s.io",
@@ -27,10 +28,19 @@ _LEADING = (
 
 def ways(world: World) -> list[Exposure]:
     """Every way in."""
-    return world.once("ways", lambda: exposures(_objects(world), graph(world)))
+    return world.once("ways", lambda: _ways(world))
+
+
+def _ways(world: World) -> list[Exposure]:
+    from dabbawala.policy.exposure_routes import exposures  # many scans have nothing that leads in
+
+    return exposures(_objects(world), graph(world))
 
 
 def _objects(world: World) -> Iterator[Object]:
+    from dabbawala.policy.exposure_routes import exposures
+    from dabbawala.policy.network import Graph
+
     yield from population.of(world).objects()
     nobody = Graph((), (), ())
     for kind in _LEADING:
@@ -78,6 +88,8 @@ def directly_public(world: World, workload: Mapping[str, object]) -> list[str]:
 
 
 def _direct(found: list[Exposure]) -> dict[ObjectKey, list[str]]:
+    from dabbawala.policy.exposure import EXTERNAL_IP, LOAD_BALANCER
+
     direct: dict[ObjectKey, list[str]] = {}
     for way in found:
         if way.public and way.open and way.means in (LOAD_BALANCER, EXTERNAL_IP):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
@@ -12,7 +12,9 @@ from dabbawala.cel.environment import Function
 from dabbawala.guard.relations import population
 from dabbawala.guard.relations.exposed import ways
 from dabbawala.guard.world import TYPE, World
-from dabbawala.policy.exposure import Exposure
+
+if TYPE_CHECKING:
+    from dabbawala.policy.exposure import Exposure
 
 
 def has_image_reports(world: World) -> bool:

@@ -7,6 +7,7 @@ that its policies let everybody in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object, ObjectKey
@@ -17,11 +18,12 @@ from dabbawala.guard.relations.population import Population
 from dabbawala.guard.relations.readable import readable
 from dabbawala.guard.relations.selecting import Selecting
 from dabbawala.guard.world import TYPE, World
-from dabbawala.policy.network import Graph
-from dabbawala.policy.network_classes import Flow
-from dabbawala.policy.network_matrix import Entrance
 from dabbawala.policy.network_ports import NamedPort, PortRange, spoken
 from dabbawala.policy.network_rules import EGRESS, NetworkPolicy, Rule
+
+if TYPE_CHECKING:
+    from dabbawala.policy.network import Graph
+    from dabbawala.policy.network_matrix import Entrance
 
 STRANGER = ObjectKey("*", "*")
 _DNS = 53
@@ -44,10 +46,16 @@ def graph(world: World) -> Graph:
 
 
 def _graph(world: World) -> Graph:
+    from dabbawala.policy.network import Graph  # many scans ask nothing of it
+
     stranger = {"metadata": {"namespace": STRANGER.namespace, "name": STRANGER.name}, "spec": {}}
     homes = [home for name in world.inventory.namespaces if (home := world.namespace(name))]
-    policies = readable(world.objects("NetworkPolicy.networking.k8s.io"), NetworkPolicy.of)
-    return Graph(homes, [*population.of(world).objects(), stranger], policies, nodes=world.objects("Node"))
+    people = [*population.of(world).objects(), stranger]
+    return Graph(homes, people, _policies(world), nodes=world.objects("Node"))
+
+
+def _policies(world: World) -> Iterator[Object]:
+    return readable(world.objects("NetworkPolicy.networking.k8s.io"), NetworkPolicy.of)
 
 
 def policies_of(world: World, namespace: str, labels: Mapping[str, str], direction: str) -> list[str]:
@@ -56,7 +64,7 @@ def policies_of(world: World, namespace: str, labels: Mapping[str, str], directi
 
 
 def _selecting(world: World, namespace: str, labels: Mapping[str, str], direction: str) -> Iterator[NetworkPolicy]:
-    homes = world.once("policies", lambda: _by_namespace(graph(world).policies))
+    homes = world.once("policies", lambda: _by_namespace(map(NetworkPolicy.of, _policies(world))))
     found = homes[namespace].of(labels) if namespace in homes else ()
     return (policy for policy in found if policy.rules(direction) is not None)
 
@@ -149,6 +157,8 @@ def _intrusions(world: World) -> dict[ObjectKey, list[str]]:
 
 def _way(world: World, people: Population, entrance: Entrance, destination: ObjectKey) -> str:
     """Through which rule, or for want of which, undeclared pods come in; empty if they come in nowhere."""
+    from dabbawala.policy.network_classes import Flow
+
     network = graph(world)
     sources = [s for s in entrance.sources if not network.pods[s].host and not _is_peer(world, people, s, destination)]
     if not sources:

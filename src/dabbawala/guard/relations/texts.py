@@ -7,12 +7,14 @@ from typing import Any
 
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.environment import Function
-from dabbawala.guard.languages import pipelines, promql, schedules
+from dabbawala.guard.languages import pipelines, schedules
 
 
 def _promql(expression: Any) -> Object:
     """What a PromQL expression asks for: `error`, `type`, `selectors`, `ranges` (function, metric, seconds), `counters`
     that no rate is taken of, `divisors`, `faults` (sentences), whether it `compares` and is `scaled` to per cent."""
+    from dabbawala.guard.languages import promql  # most scans read none
+
     return promql.model(expression)
 
 
