@@ -22,7 +22,8 @@ from dabbawala.cli.guard_reports import NOTHING_TOLD, Told
 if TYPE_CHECKING:
     from dabbawala.cli.guard import Asked
     from dabbawala.guard.findings import Problem, Report
-    from dabbawala.guard.watching import Difference, Watched
+    from dabbawala.guard.standing import Difference
+    from dabbawala.guard.watching import Watched
 
 
 def _print(step: Difference, watched: Watched) -> None:

@@ -6,6 +6,8 @@ Exit status: 0 nothing is left, 1 something is left for a person, 2 something co
 from __future__ import annotations
 
 import difflib
+import gc
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -41,17 +43,21 @@ def fix(paths: Sequence[str], exceptions: Sequence[Path], *, risky: bool, diff: 
     for a person, 2 something could not be read or written.
     """
     from dabbawala.guard import scanning, sources
+    from dabbawala.guard.cache import Cache, folder_of
     from dabbawala.guard.engine import Engine
     from dabbawala.guard.fix import rounds
 
     if STDIN in paths and len(paths) > 1:
         raise CouldNotTell("the standard input is repaired alone: name no other path beside -")
-    now = SystemClock().now()
+    gc.disable()  # as for a scan, what is made is needed to the end
+    now, kept = SystemClock().now(), Cache(folder_of(os.environ))
     asked = Asked(which["only"], which["skip"], tuple(exceptions), SEVERITIES[-1])
     wrong: list[Problem] = []
-    engine = Engine(asked.checks(), scanning.exceptions_of(asked.exceptions, wrong), now=now)
+    given = scanning.exceptions_of(asked.exceptions, wrong)
+    engine = Engine(asked.checks(kept.checks), given, now=now, store=kept.store)
     found = list(sources.find(paths))
     outcome = rounds.run(found, engine, now=now, risky=risky)
+    kept.save()
     before = {source.file: source.data for source in found}
     quiet = diff or STDIN in paths
     if diff:

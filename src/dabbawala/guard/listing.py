@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard import scanning, sources
 from dabbawala.guard.defaulting import Preparation
-from dabbawala.guard.documents import Document
+from dabbawala.guard.documents import Document, Reading
 from dabbawala.guard.findings import Problem, Report
 from dabbawala.guard.heap import Heap
 from dabbawala.guard.inventory import Item
@@ -20,14 +20,26 @@ State = tuple[int, int, int]
 
 @dataclass(slots=True)
 class Part:
-    """What one entry of a listing holds. `stamp` is made of its content, `state` is the file's; `problems` are those of
-    reading it and of what is no object at all. `items` are there once it has been prepared."""
+    """What one entry of a listing holds. `stamp` is made of its content, `state` is the file's; `items` are there once
+    it has been prepared."""
 
     stamp: object
     state: State | None
     documents: list[Document]
-    problems: list[Problem]
+    unread: list[Problem]
     items: list[Item] | None = None
+    unprepared: list[Problem] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, reading: Reading, *, stamp: object = None, state: State | None = None) -> Part:
+        report = Report()
+        documents = list(scanning.documents_of(reading, report))
+        return cls(stamp, state, documents, report.problems)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Those of reading it, and of what is no object at all."""
+        return [*self.unread, *self.unprepared]
 
     @property
     def definitions(self) -> list[Object]:
@@ -41,7 +53,7 @@ class Part:
         for obj, document in scanning.prepared(self.documents, preparation, report):
             resource = preparation.resources.of(obj["apiVersion"], obj["kind"])
             self.items.append(Item(obj, resource, document, heap=heap))
-        self.problems += report.problems
+        self.unprepared = report.problems
 
 
 class Listing:
@@ -62,10 +74,9 @@ class Listing:
                 found |= {Path(name).parent for name, _, _ in part.stamp}
         return found
 
-    def look(self, touched: Set[Path] | None, *, more: bool) -> tuple[list[Part], list[Part]] | None:
+    def look(self, touched: Set[Path] | None, *, more: bool) -> bool:
         """Look again at all content; or at files that were written to and, with `more`, at what has come, gone or
-        changed its state beside them. The parts that are gone, and those that are new; None where nothing is
-        different, not even an order."""
+        changed its state beside them. Whether anything is different, be it an order."""
         before = self.parts
         if touched is not None and not more and self._simply_written(touched):
             self.parts = before | {path: self._part(Entry(path, sources.FILE)) for path in touched}
@@ -73,8 +84,8 @@ class Listing:
             trusted = set() if touched is None else before.keys() - touched
             entries = {entry.path: entry for entry in sources.listed(self._paths)}
             self.parts = {path: self._trusted(entry, trusted) for path, entry in entries.items()}
-        gone, new = list(_without(before, self.parts)), list(_without(self.parts, before))
-        return (gone, new) if gone or new or list(before) != list(self.parts) else None
+        same = all(old is new for old, new in zip(before.values(), self.parts.values(), strict=False))
+        return not same or list(before) != list(self.parts)
 
     def _simply_written(self, touched: Set[Path]) -> bool:
         """Whether the changes are within files that are read as they are, and nothing is rendered of any file."""
@@ -97,16 +108,10 @@ class Listing:
         if known is not None and known.stamp == stamp:
             known.state = state
             return known
-        report, heap = Report(), Heap()
-        documents = list(scanning.documents_of(source.read(), report))
-        for document in documents:
+        part, heap = Part.of(source.read(), stamp=stamp, state=state), Heap()
+        for document in part.documents:
             document.pack(heap)
-        return Part(stamp, state, documents, report.problems)
-
-
-def _without(parts: Mapping[Path, Part], others: Mapping[Path, Part]) -> Iterator[Part]:
-    """The parts that the others are without."""
-    return (part for path, part in parts.items() if others.get(path) is not part)
+        return part
 
 
 def _state(entry: Entry) -> State | None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import orjson
-
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard import checks, defaulting, documents
 from dabbawala.guard.charts import TemplateOrigin
@@ -74,7 +72,7 @@ def _newly(obj: Object, repairs: Sequence[Repair], before: set[str], preparation
 
 
 def _refusals(obj: Object, preparation: Preparation) -> set[str]:
-    (document,) = documents.read("object.json", orjson.dumps(obj)).documents
+    document = documents.made(obj, "", file="")  # nobody asks where anything is written
     prepared = preparation.prepare(document)
     return {problem.message for problem in (*prepared.problems, *defaulting.refusals(document, prepared))}
 

@@ -40,9 +40,10 @@ class Refusal(NamedTuple):
 
 
 class Rewritten(NamedTuple):
-    """The new text, what is different in it, and what could not be done."""
+    """The new text, read, what is different in it, and what could not be done."""
 
     text: str
+    reading: Reading
     made: list[Wish]
     refused: list[Refusal]
 
@@ -51,7 +52,7 @@ def rewrite(file: str, text: str, wishes: Sequence[Wish]) -> Rewritten:
     """Make the changes in the text of a file; `file` is its name, whose suffix .json means what it says."""
     writer = _Writer(file, text)
     writer.settle(wishes)
-    return Rewritten(writer.text, writer.made, writer.refused)
+    return Rewritten(writer.text, writer.reading, writer.made, writer.refused)
 
 
 class _Writer:

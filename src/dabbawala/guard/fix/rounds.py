@@ -1,7 +1,7 @@
 """Repairing what a scan finds, round by round, until nothing changes any more.
 
 One repair may be what the next check looks at, and two repairs of one place wait for each other; so the whole is judged
-again after each round. Texts change in memory only: whoever called writes them.
+again after each round, as far as it may have become different. Texts change in memory only: whoever called writes them.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from dabbawala.guard import documents, scanning
-from dabbawala.guard.defaulting import Preparation
 from dabbawala.guard.documents import Document, Reading
-from dabbawala.guard.engine import Engine
-from dabbawala.guard.findings import Finding, Problem, Report, Status
+from dabbawala.guard.engine import Engine, PlaceOf
+from dabbawala.guard.findings import Finding, Problem, Status
 from dabbawala.guard.fix import changes, repairs, rewriting
 from dabbawala.guard.fix.changes import Path
 from dabbawala.guard.fix.repairs import Repair
 from dabbawala.guard.fix.rewriting import Wish
+from dabbawala.guard.listing import Part
 from dabbawala.guard.sources import Source
-from dabbawala.guard.world import World
+from dabbawala.guard.standing import Standing
 
 ROUNDS_MAX = 8
 """Rounds after which the rest is left as it is; three are usual."""
@@ -77,7 +76,10 @@ class _File:
         self.name = source.file
         self.data = self.before = source.data
         self.editable = source.render is None and not source.problems
-        self.reading: Reading = source.read()
+        self._take(source.read())
+
+    def _take(self, reading: Reading) -> None:
+        self.reading, self.part = reading, Part.of(reading)
 
     def write(self, wishes: Sequence[Wish]) -> rewriting.Rewritten:
         """Raises UnicodeDecodeError."""
@@ -85,7 +87,7 @@ class _File:
         done = rewriting.rewrite(self.name, self.data.removeprefix(mark).decode(), wishes)
         if done.made:
             self.data = mark + done.text.encode()
-            self.reading = documents.read(self.name, self.data)
+            self._take(done.reading)
         return done
 
 
@@ -99,11 +101,8 @@ class _Repairing:
 
     def __init__(self, files: list[_File], engine: Engine, now: datetime, *, risky: bool) -> None:
         self._files = files
-        self._engine = engine
-        self._now = now
         self._risky = risky
-        self._report = Report()
-        self._preparation = Preparation()
+        self._standing = Standing(engine, now=now)
         self._found: list[tuple[Document | None, Finding]] = []
         self._made: dict[tuple[_Key, Path], Repair] = {}
         self._tried: set[tuple[_Key, str]] = set()
@@ -112,13 +111,11 @@ class _Repairing:
         self._seen: set[tuple[str, bytes]] = {(file.name, file.data) for file in files}
 
     def judge(self) -> None:
-        self._report = Report()
-        objects = [document for file in self._files for document in scanning.documents_of(file.reading, self._report)]
-        world = World(scanning.inventory_of(objects, self._report), now=self._now)
-        self._preparation = Preparation(document.object for document in objects)
+        for _ in self._standing.steps(file.part for file in self._files):
+            pass
         self._found = [
             (document, finding)
-            for document, judgement in scanning.judgements(world, self._engine)
+            for document, judgement in self._standing.judgements()
             for finding in judgement.findings
             if finding.status in (Status.FAIL, Status.ERROR)
         ]
@@ -171,18 +168,20 @@ class _Repairing:
         ]
         if not asked:
             return []
-        kept, refused = repairs.acceptable(obj, asked, self._preparation)
+        kept, refused = repairs.acceptable(obj, asked, self._standing.preparation)
         self._refused |= {(key, check): why for check, why in refused.items()}
         return kept
 
     def outcome(self) -> Outcome:
-        found = Outcome(problems=self._report.problems)
+        found = Outcome(problems=[problem for file in self._files for problem in file.part.problems])
         found.texts = {file.name: file.data for file in self._files if file.data != file.before}
         by_name = {file.name: file for file in self._files}
+        places: dict[_Key, PlaceOf] = {}
         for (key, path), repair in self._made.items():
-            document = by_name[key.file].reading.documents[key.document]
-            name = changes.shown(path)
-            found.made.append(Made(key.file, document.position(name).line, name, repair.change.value, repair.checks))
+            if key not in places:
+                places[key] = by_name[key.file].reading.documents[key.document].placing()
+            place = places[key](changes.shown(path))
+            found.made.append(Made(key.file, place.line, place.field, repair.change.value, repair.checks))
         found.made.sort(key=lambda made: (made.file, made.line, made.field))
         found.left = [Left(finding, self._why(finding, document)) for document, finding in self._found]
         found.left.sort(key=lambda left: left.finding.sort_key())
