@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dabbawala.cli.main import dabba
+from dabbawala.guard import checks
+from dabbawala.guard.frameworks import catalogue
 
 
 def scan(*arguments: object) -> Result:
@@ -68,3 +70,11 @@ def test_parameters_that_cannot_be_read_are_refused_with_the_reason(tmp_path: Pa
     assert found.exit_code == 2
     assert f"{tmp_path}/parameters.yaml:1:8 " in found.output
     assert "Correct the YAML at this place" in found.output
+
+
+@pytest.mark.parametrize("command", ["checks", "frameworks"])
+def test_a_list_that_a_program_reads_has_a_line_for_each_row(command: str) -> None:
+    lines = CliRunner().invoke(dabba, ["guard", command]).output.splitlines()
+    rows = checks.shipped() if command == "checks" else catalogue.shipped()
+    assert [line.split()[0] for line in lines[1:]] == list(rows)
+    assert not any(line.endswith(" ") for line in lines)

@@ -193,15 +193,12 @@ def scan(paths: Sequence[str], asked: Asked, shown: Shown, *, live: Live, files:
 @click.argument("ids", nargs=-1)
 def list_checks(ids: Sequence[str]) -> None:
     """List the checks; with IDS, all that is known of these."""
-    from rich.console import Console
-
     from dabbawala.cli import guard_view
 
     known = checks.shipped()
-    console = Console()
     if not ids:
-        console.print(guard_view.table(known.values()))
+        guard_view.show(guard_view.table(known.values()))
     for name in ids:
         if name not in known:
             raise CouldNotTell(f"there is no check {name!r}; `dabba guard checks` lists them")
-        console.print(guard_view.page(known[name]))
+        guard_view.show(guard_view.page(known[name]))

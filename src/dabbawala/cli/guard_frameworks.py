@@ -133,15 +133,12 @@ def frameworks(names: Sequence[str]) -> None:
 
     What a scan says of the clauses: `dabba guard scan PATHS --framework NAME`, or with --live of a cluster.
     """
-    from rich.console import Console
-
     from dabbawala.cli import guard_view
     from dabbawala.guard import checks
     from dabbawala.guard.frameworks import catalogue
 
-    console = Console()
     supports = catalogue.supports(checks.shipped().values())
     if not names:
-        console.print(guard_view.frameworks(catalogue.shipped().values(), supports))
+        guard_view.show(guard_view.frameworks(catalogue.shipped().values(), supports))
     for framework in ByClause(tuple(names), ()).frameworks() if names else ():
-        console.print(guard_view.clauses(framework, supports))
+        guard_view.show(guard_view.clauses(framework, supports))

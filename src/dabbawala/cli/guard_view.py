@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
@@ -13,6 +13,21 @@ from rich.text import Text
 from dabbawala.guard.checks import Check
 from dabbawala.guard.frameworks.catalogue import KINDS, Framework, Support
 from dabbawala.guard.outputs.as_terminal import COLORS
+
+PIPED_WIDTH = 240
+"""Characters of a line that a program reads: a list that is searched by line must not be wrapped."""
+
+
+def show(made: RenderableType) -> None:
+    """Print as wide as the terminal; for a program wide, and without spaces at the ends of lines."""
+    console = Console()
+    if console.is_terminal:
+        console.print(made)
+        return
+    console.width = PIPED_WIDTH
+    with console.capture() as text:
+        console.print(made)
+    console.file.writelines(f"{line.rstrip()}\n" for line in text.get().splitlines())
 
 
 def table(checks: Iterable[Check]) -> Table:

@@ -62,9 +62,9 @@ class Framework:
 
     @property
     def standing(self) -> str:
-        """Who has verified what supports it, as a sentence."""
+        """When and how what supports it was verified, as a sentence."""
         known = self.verified != NOT_VERIFIED
-        return f"The mapping was verified: {self.verified}." if known else "The mapping is not verified."
+        return f"Mapping of {self.verified}." if known else "The mapping is not verified."
 
 
 @dataclass(frozen=True, slots=True)
