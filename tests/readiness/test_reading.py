@@ -20,27 +20,31 @@ from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.readiness import appending, assessment, guide, proposals, reading, signing
 from dabbawala.readiness.judgement import Result
 from dabbawala.readiness.signing import Signer, Trust
-from tests.cluster.apiserver.guarded import guarded_server, user
+from tests.cluster.apiserver.guarded import audited_server, guarded_server, user
 
 LAB = Signer.make("lab")
 LABELS = {"app": "web"}
 
 
+async def furnish(server: APIServer) -> None:
+    client = server.client()
+    for name in ("shop", signing.NAMESPACE):
+        await client.create(core_v1.NAMESPACE, {"metadata": {"name": name}})
+    container = {"name": "web", "image": "web:1", "ports": [{"containerPort": 8080}]}
+    container["env"] = [{"name": "PASSWORD", "value": "hush"}]  # type: ignore[list-item]
+    template = {"metadata": {"labels": LABELS}, "spec": {"containers": [container]}}
+    body = {"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": LABELS}, "template": template}}
+    await client.create(apps_v1.DEPLOYMENT, body, "shop")
+    service = {"metadata": {"name": "front"}, "spec": {"selector": LABELS, "ports": [{"port": 80}]}}
+    await client.create(core_v1.SERVICE, service, "shop")
+    keys = {"metadata": {"name": signing.CONFIG_MAP}, "data": {"lab.pub": LAB.public_pem().decode()}}
+    await client.create(core_v1.CONFIG_MAP, keys, signing.NAMESPACE)
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[APIServer]:
     async with guarded_server(VirtualClock()) as server:
-        client = server.client()
-        for name in ("shop", signing.NAMESPACE):
-            await client.create(core_v1.NAMESPACE, {"metadata": {"name": name}})
-        container = {"name": "web", "image": "web:1", "ports": [{"containerPort": 8080}]}
-        container["env"] = [{"name": "PASSWORD", "value": "hush"}]  # type: ignore[list-item]
-        template = {"metadata": {"labels": LABELS}, "spec": {"containers": [container]}}
-        body = {"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": LABELS}, "template": template}}
-        await client.create(apps_v1.DEPLOYMENT, body, "shop")
-        service = {"metadata": {"name": "front"}, "spec": {"selector": LABELS, "ports": [{"port": 80}]}}
-        await client.create(core_v1.SERVICE, service, "shop")
-        keys = {"metadata": {"name": signing.CONFIG_MAP}, "data": {"lab.pub": LAB.public_pem().decode()}}
-        await client.create(core_v1.CONFIG_MAP, keys, signing.NAMESPACE)
+        await furnish(server)
         yield server
 
 
@@ -219,3 +223,11 @@ async def test_the_guide_has_all_its_parts_and_names_only_what_is_there(client: 
     assert "Service `front`" in text
     assert "kubectl set image deployment/web" in text
     assert "On-call engineer: **missing**" in text
+
+
+async def test_an_audit_log_is_seen_by_what_the_server_has_counted(client: Client, tmp_path: Path) -> None:
+    assert (await look(client)).results["audit_logging_enabled"].result is Result.UNKNOWN
+    async with audited_server(VirtualClock(), tmp_path / "audit.log") as audited:
+        await furnish(audited)
+        found = (await look(audited.client(user("ann", "system:masters")))).results["audit_logging_enabled"]
+    assert (found.result, found.message.startswith("the API server has recorded")) == (Result.PASS, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,6 +15,8 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery.clock import VirtualClock
 from dabbawala.cluster.apiserver import rbac_defaults, standard
 from dabbawala.cluster.apiserver.app import APIServer
+from dabbawala.cluster.apiserver.audit import AuditLog
+from dabbawala.cluster.apiserver.metrics import Metrics
 from dabbawala.cluster.apiserver.request import LOOPBACK, Query, Request
 from dabbawala.cluster.apiserver.response import Response
 from dabbawala.cluster.apiserver.tokens import Signer
@@ -33,14 +36,25 @@ def user(name: str, *groups: str) -> User:
 
 
 @asynccontextmanager
-async def guarded_server(clock: VirtualClock, signer: Signer | None = None) -> AsyncIterator[APIServer]:
+async def guarded_server(
+    clock: VirtualClock, signer: Signer | None = None, extras: standard.Extras | None = None
+) -> AsyncIterator[APIServer]:
     signer = signer or Signer(ec.generate_private_key(ec.SECP256R1()))
     async with APIServer.in_memory(
-        KINDS, clock=clock, plugins=lambda core: standard.plugins(core, signer, build="test")
+        KINDS, clock=clock, plugins=lambda core: standard.plugins(core, signer, build="test", extras=extras)
     ) as server:
         client = server.client()
         await rbac_defaults.ensure(server.core, client.create, client.update)
         yield server
+
+
+@asynccontextmanager
+async def audited_server(clock: VirtualClock, log: Path) -> AsyncIterator[APIServer]:
+    """With an audit log, as every cluster has one."""
+    metrics = Metrics()
+    with AuditLog(log, clock, lambda: "id", metrics=metrics) as audit:
+        async with guarded_server(clock, extras=standard.Extras(audit=audit, metrics=metrics)) as server:
+            yield server
 
 
 async def send(

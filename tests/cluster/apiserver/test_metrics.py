@@ -6,15 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from dabbawala.api import KINDS
 from dabbawala.apimachinery.clock import VirtualClock
-from dabbawala.cluster.apiserver import rbac_defaults, standard
+from dabbawala.cluster.apiserver import standard
 from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.apiserver.audit import AuditLog
 from dabbawala.cluster.apiserver.metrics import CONTENT_TYPE, Metrics
-from dabbawala.cluster.apiserver.tokens import Signer
 from dabbawala.timeseries import exposition
 from tests.cluster.apiserver.admission_worlds import (
     BINDING,
@@ -27,7 +24,7 @@ from tests.cluster.apiserver.admission_worlds import (
     pod,
     policy,
 )
-from tests.cluster.apiserver.guarded import guarded_server, send, user
+from tests.cluster.apiserver.guarded import audited_server, guarded_server, send, user
 
 CHECKS = "apiserver_validating_admission_policy_check_total"
 SECONDS = "apiserver_validating_admission_policy_check_duration_seconds"
@@ -141,15 +138,8 @@ async def test_a_server_without_an_audit_log_counts_no_events(server: APIServer)
 
 @pytest.fixture
 async def audited(tmp_path: Path, clock: VirtualClock) -> AsyncIterator[APIServer]:
-    metrics, signer = Metrics(), Signer(ec.generate_private_key(ec.SECP256R1()))
-    with AuditLog(tmp_path / "audit.log", clock, lambda: "id", metrics=metrics) as log:
-        extras = standard.Extras(audit=log, metrics=metrics)
-        async with APIServer.in_memory(
-            KINDS, clock=clock, plugins=lambda core: standard.plugins(core, signer, build="t", extras=extras)
-        ) as server:
-            client = server.client()
-            await rbac_defaults.ensure(server.core, client.create, client.update)
-            yield server
+    async with audited_server(clock, tmp_path / "audit.log") as server:
+        yield server
 
 
 async def test_events_of_the_audit_log_are_counted(audited: APIServer) -> None:
@@ -162,13 +152,10 @@ async def test_events_of_the_audit_log_are_counted(audited: APIServer) -> None:
 
 
 async def test_an_event_that_the_disk_does_not_take_is_counted_as_lost(tmp_path: Path, clock: VirtualClock) -> None:
-    metrics, signer = Metrics(), Signer(ec.generate_private_key(ec.SECP256R1()))
+    metrics = Metrics()
     (tmp_path / "audit.log").mkdir()
     with AuditLog(tmp_path / "audit.log", clock, lambda: "id", metrics=metrics) as log:
-        extras = standard.Extras(audit=log, metrics=metrics)
-        async with APIServer.in_memory(
-            KINDS, clock=clock, plugins=lambda core: standard.plugins(core, signer, build="t", extras=extras)
-        ) as server:
+        async with guarded_server(clock, extras=standard.Extras(audit=log, metrics=metrics)) as server:
             await send(server, "GET", MAPS, who=user("ann", "system:masters"))
     assert metrics.audit_errors == {"buffered": 0, "log": metrics.audit_events}
     assert metrics.audit_events > 0
