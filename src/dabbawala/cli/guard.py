@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("guard_generate", "Make policies, a namespace's baseline or a role of what is known."),
     "parity": ("guard_parity", "Whether a server says what the scan says."),
     "runtime": ("guard_runtime", "What happens in the pods of this machine."),
+    "sites": ("guard_sites", "Whether the cluster for recovery is set up as the primary one."),
 }
 """The commands in modules of their own, which are imported when they are run."""
 
