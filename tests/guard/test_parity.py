@@ -8,7 +8,8 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from dabbawala.api import kinds
+from dabbawala.api import admissionregistration_v1, kinds
+from dabbawala.apimachinery import status
 from dabbawala.apimachinery.clock import VirtualClock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver.app import APIServer
@@ -67,6 +68,23 @@ async def test_the_scan_says_what_admission_says(server: APIServer, check_id: st
     assert not list(parity.disagreements(ours, theirs))
     if any(kinds.of(question.object["apiVersion"], question.object["kind"]) for question in asked):
         assert {answer.allowed for answer in theirs} >= {True, False}, "the server could not be asked"
+
+
+async def test_a_policy_that_somebody_has_installed_is_left_alone_and_named(server: APIServer) -> None:
+    check, client = checks.shipped()["WL-01"], server.client()
+    await client.create(admissionregistration_v1.VALIDATING_ADMISSION_POLICY, check.document)
+    with pytest.raises(parity.Taken, match=f"{check.name} already.*enforce --remove"):
+        [answer async for answer in parity.Server(client, at_once).answers(check, questions("WL-01"))]
+    assert await client.get(admissionregistration_v1.VALIDATING_ADMISSION_POLICY, check.name)
+
+
+async def test_what_an_earlier_run_has_left_is_in_nobodys_way(server: APIServer) -> None:
+    check, client = checks.shipped()["WL-01"], server.client()
+    left = check.document | {"metadata": check.document["metadata"] | {"labels": {parity.MARK: "asked"}}}
+    await client.create(admissionregistration_v1.VALIDATING_ADMISSION_POLICY, left)
+    assert [answer async for answer in parity.Server(client, at_once).answers(check, questions("WL-01"))]
+    with pytest.raises(status.NotFound):
+        await client.get(admissionregistration_v1.VALIDATING_ADMISSION_POLICY, check.name)
 
 
 def test_what_a_server_said_is_read_back_as_it_was_written() -> None:

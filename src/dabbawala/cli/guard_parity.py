@@ -44,7 +44,8 @@ async def record(paths: Sequence[str], only: Sequence[str], file: Path, settle: 
     """Ask a server about the objects of these files, one policy at a time, and keep its answers.
 
     Every question is a dry run; the policies are bound to objects with a label of their own and removed at the end.
-    Objects that an update or a deletion is asked of are stored for as long as that takes. Use a cluster for tests.
+    Objects that an update or a deletion is asked of are stored for as long as that takes; namespaces that are missing
+    are made, and stay. Use a cluster for tests.
     """
     asked = comparison.questions(paths, _chosen(only))
 
@@ -55,7 +56,10 @@ async def record(paths: Sequence[str], only: Sequence[str], file: Path, settle: 
     async with connection.client(click.get_current_context()) as client:
         server = answers_of.Server(client, settled)
         for check, questions in asked:
-            answers += [answer async for answer in server.answers(check, [each.question for each in questions])]
+            try:
+                answers += [answer async for answer in server.answers(check, [each.question for each in questions])]
+            except answers_of.Taken as taken:
+                raise CouldNotTell(str(taken)) from taken
             click.echo(f"{check.id}: {len(questions)} questions", err=True)
     file.write_bytes(answers_of.dump(answers))
     could_not = sum(1 for answer in answers if answer.allowed is None)

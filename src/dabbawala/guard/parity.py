@@ -29,7 +29,14 @@ from dabbawala.policy.matching import Request
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 MARK = "guard.dabbawala.dev/parity"
 """The label that bindings of this test select by, so that they touch nobody else's objects."""
+_OWN = "asked"
+"""The value of that label on policies and bindings that are here for questions only."""
+
 _POLICY, _BINDING = admission_kinds.VALIDATING_ADMISSION_POLICY, admission_kinds.VALIDATING_ADMISSION_POLICY_BINDING
+
+
+class Taken(Exception):
+    """Somebody else has installed what would be installed for the questions; the message names it and what to do."""
 
 
 class Question(NamedTuple):
@@ -107,9 +114,10 @@ class Server:
         self._settled = settled
 
     async def answers(self, check: Check, questions: Iterable[Question]) -> AsyncIterator[Answer]:
-        """What the server says with this policy in force. What was made for the questions is deleted at the end."""
+        """What the server says with this policy in force. What was made for the questions is deleted at the end, but
+        for namespaces that were missing. Raises Taken where the server has such a policy already."""
         asked = list(questions)
-        await _make(self._client, _POLICY, checks.parameter_free(check.document))
+        await _install(self._client, _POLICY, checks.parameter_free(check.document))
         try:
             async with self._bound(check):
                 for question in (item for item in asked if item.old is None):
@@ -121,7 +129,7 @@ class Server:
 
     @asynccontextmanager
     async def _bound(self, check: Check) -> AsyncIterator[None]:
-        await _make(self._client, _BINDING, _binding(check))
+        await _install(self._client, _BINDING, _binding(check))
         try:
             await self._settled()
             yield
@@ -205,6 +213,22 @@ def _refusal(check: Check, asked: Question, refused: status.StatusError) -> Answ
     said = f"ValidatingAdmissionPolicy '{check.name}' with binding '{check.name}' denied request: "
     _, found, message = str(refused).partition(said)
     return _answer(check, asked, False, message) if found else _answer(check, asked, None, str(refused))
+
+
+async def _install(client: Client, kind: Kind, obj: Object) -> None:
+    """What an earlier run has left is replaced. Raises Taken for what somebody else has installed."""
+    name, metadata = meta.name(obj), obj["metadata"]
+    ours = {**obj, "metadata": {**metadata, "labels": {**meta.labels(obj), MARK: _OWN}}}
+    try:
+        await client.create(kind, ours)
+    except status.AlreadyExists as there:
+        if meta.labels(await client.get(kind, name)).get(MARK) != _OWN:
+            raise Taken(
+                f"the server has a {kind.kind} {name} already, which would be deleted at the end: ask another cluster, "
+                "or take back what is installed with `dabba guard enforce --remove`"
+            ) from there
+        await _drop(client, kind, name)
+        await client.create(kind, ours)
 
 
 async def _make(client: Client, kind: Kind, obj: Object) -> None:
