@@ -114,6 +114,18 @@ def test_a_record_that_holds_but_rejects_ends_with_1(folder: Path) -> None:
     assert (found.exit_code, "rejected" in found.output, "refused" in found.output) == (1, True, False)
 
 
+@pytest.mark.parametrize("ratio", ["1%", "nan"])
+def test_a_setting_that_is_no_number_stops_neither_the_check_nor_the_guide(folder: Path, ratio: str) -> None:
+    world = ready()
+    world["namespaces"]["metadata"]["annotations"]["readiness.dabbawala.dev/failed-ratio"] = ratio
+    path = saved(world, folder)
+    found = dabba("check", "web", "--offline", path, *trusting(folder))
+    assert (found.exit_code, "failed-ratio must be numbers" in " ".join(found.output.split())) == (0, True), (
+        found.output
+    )
+    assert "- P95 and failures: **not known**" in dabba("guide", "web", "--offline", path, *trusting(folder)).output
+
+
 def test_the_list_of_17_is_ticked_only_with_evidence(folder: Path) -> None:
     world = ready()
     found = dabba("checklist", "web", "--offline", saved(world, folder), *trusting(folder))

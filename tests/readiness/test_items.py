@@ -35,6 +35,10 @@ def scan(world: World) -> dict:  # type: ignore[type-arg]
     return world["policyreports.wgpolicyk8s.io"]
 
 
+def annotated(world: World, name: str, value: str) -> None:
+    world["namespaces"]["metadata"]["annotations"][f"readiness.dabbawala.dev/{name}"] = value
+
+
 def revisions(world: World, *sets: dict) -> None:  # type: ignore[type-arg]
     world.objects["replicasets.apps"] = list(sets)
 
@@ -140,6 +144,10 @@ CASES: list[tuple[str, str, Result, str, Break]] = [
      lambda w: w["nodes"]["metadata"].update(labels={})),
     ("audit_trail_enabled", "a month", FAIL, "kept for 30 days",
      lambda w: w.say(said("audit_trail_enabled", details={"retentionDays": "30"}))),
+    ("data_localization_confirmed", "nodes not seen", UNKNOWN, "no evidence", lambda w: w.remove("nodes")),
+    ("data_localization_confirmed", "no pod runs", UNKNOWN, "no evidence", lambda w: w.empty("pods")),
+    ("audit_trail_enabled", "no number", UNKNOWN, "retentionDays",
+     lambda w: w.say(said("audit_trail_enabled", details={"retentionDays": "nan"}))),
     ("audit_trail_enabled", "not said", UNKNOWN, "retentionDays", lambda w: w.say(said("audit_trail_enabled", details={}))),
     ("incident_response_plan", "none", UNKNOWN, "no evidence", lambda w: w.forget("incident_response_plan")),
     ("incident_response_plan", "expired", UNKNOWN, "stale",
@@ -184,6 +192,8 @@ CASES: list[tuple[str, str, Result, str, Break]] = [
      lambda w: w.say(said("rto_rpo_validated", details={"rtoSeconds": "301", "rpoSeconds": "0"}))),
     ("rto_rpo_validated", "lost data", FAIL, "rpoSeconds is 1",
      lambda w: w.say(said("rto_rpo_validated", details={"rtoSeconds": "1", "rpoSeconds": "1"}))),
+    ("rto_rpo_validated", "a target that is no limit", UNKNOWN, "must be numbers", lambda w: annotated(w, "rto-seconds", "nan")),
+    ("performance_benchmarks_met", "a target that is no limit", UNKNOWN, "must be numbers", lambda w: annotated(w, "failed-ratio", "inf")),
     ("rto_rpo_validated", "not measured", UNKNOWN, "does not say", lambda w: w.say(said("rto_rpo_validated", details={}))),
     ("backup_restoration_tested", "long ago", UNKNOWN, "older than 90",
      lambda w: w["restores.velero.io"]["status"].update(completionTimestamp=ago(days=100))),

@@ -7,6 +7,7 @@ record can be neither altered, nor moved to another service, nor put elsewhere i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -86,11 +87,12 @@ class Evidence:
         return f"{source.get('tool', '')} {source.get('version', '')}".strip()
 
     def number(self, field: str) -> float | None:
-        """A number among the details; None when it is absent or none."""
+        """A number among the details; None when it is absent or none: what is no number is under every limit."""
         try:
-            return float(self.details[field])
+            found = float(self.details[field])
         except (KeyError, ValueError):
             return None
+        return found if math.isfinite(found) else None
 
 
 def content(namespace: str, spec: Mapping[str, Any]) -> Object:

@@ -198,7 +198,12 @@ def _contacts(observed: Observed) -> Iterator[str]:
 
 
 def _success(observed: Observed) -> Iterator[str]:
-    p95 = observed.setting("p95-milliseconds") or f"{P95_MILLISECONDS:g}"
-    ratio = float(observed.setting("failed-ratio") or FAILED_RATIO)
-    yield f"- P95 below {p95} ms, and less than {ratio:.2%} of requests fail"
+    try:
+        p95, ratio = (
+            observed.target("p95-milliseconds", P95_MILLISECONDS),
+            observed.target("failed-ratio", FAILED_RATIO),
+        )
+        yield f"- P95 below {p95:g} ms, and less than {ratio:.2%} of requests fail"
+    except ValueError:
+        yield "- P95 and failures: **not known** (the annotations p95-milliseconds and failed-ratio must be numbers)"
     yield "- No alert fires, the backup of the day is there, no check of the scan fails, all critical items pass"

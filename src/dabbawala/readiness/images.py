@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dabbawala.apimachinery import clock
+from dabbawala.readiness.evidence import CLOCK_SKEW
 from dabbawala.readiness.judgement import Item, Proof
 from dabbawala.readiness.observed import Observed
 from dabbawala.readiness.sources import VULNERABILITY_REPORT
@@ -60,7 +61,7 @@ def _by_operator(observed: Observed, age_max: timedelta) -> list[tuple[str, Scan
             at = clock.parse_time(str(report.get("updateTimestamp")))
         except ValueError:
             continue
-        if digest and observed.now - at <= age_max:
+        if digest and -CLOCK_SKEW <= observed.now - at <= age_max:
             counts = int(summary.get("criticalCount") or 0), int(summary.get("highCount") or 0)
             found.append((digest, Scan(at, *counts, None, None, observed.proof(obj))))
     return found

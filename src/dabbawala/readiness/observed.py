@@ -5,6 +5,7 @@ What was asked for and not seen is part of it: kinds that the cluster does not s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -126,6 +127,13 @@ class Observed:
         """An annotation of the workload, or else of the namespace."""
         own = meta.annotations(self.workload or {}).get(ANNOTATION + name)
         return own or meta.annotations(self.home).get(ANNOTATION + name, "")
+
+    def target(self, name: str, default: float) -> float:
+        """A limit that an annotation sets. Raises ValueError for what is no number, or one that limits nothing."""
+        found = float(self.setting(name) or default)
+        if not 0 <= found < math.inf:
+            raise ValueError(f"{name} is {found:g}")
+        return found
 
     @cached_property
     def home(self) -> Object:

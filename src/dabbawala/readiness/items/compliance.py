@@ -79,7 +79,7 @@ def _denies_here(observed: Observed, binding: Object) -> bool:
 def data_localization_confirmed(observed: Observed, item: Item) -> Judgement:
     """Where the pods run and where their backups are put, by every provider's names for the places of India."""
     nodes = {meta.name(node): node for node in observed.all(core_v1.NODE)}
-    used = {str((pod.get("spec") or {}).get("nodeName", "")) for pod in observed.pods}
+    used = {str((pod.get("spec") or {}).get("nodeName", "")) for pod in observed.pods} - {""}
     places: list[tuple[str, Proof]] = [
         (meta.labels(nodes[name]).get(REGION, ""), observed.proof(nodes[name]))
         for name in sorted(used)
@@ -93,9 +93,10 @@ def data_localization_confirmed(observed: Observed, item: Item) -> Judgement:
         region, proof = abroad[0]
         return failed(f"{proof.reference} is in {region}, which is no region of India that we know", proof)
     nameless = [proof for region, proof in places if not region]
-    if not places or nameless:
-        what = nameless[0].reference if nameless else "no pod runs, and nothing"
-        return by_evidence(observed, item) if not nameless else unknown(f"{what} does not say its region")
+    if nameless:
+        return unknown(f"{nameless[0].reference} does not say its region")
+    if not used or not used <= nodes.keys():  # where it runs is not known, wherever its backups are
+        return by_evidence(observed, item)
     found = ", ".join(sorted({regions.place(region) for region, _ in places}))
     return passed(f"runs and is backed up in {found}", *(proof for _, proof in places))
 

@@ -125,8 +125,8 @@ def _shown(amount: Decimal, name: str) -> str:
 def performance_benchmarks_met(observed: Observed, item: Item) -> Judgement:
     """Under the traffic that there is now. Without traffic nothing is shown."""
     try:
-        p95_max = float(observed.setting("p95-milliseconds") or P95_MILLISECONDS)
-        failed_max = float(observed.setting("failed-ratio") or FAILED_RATIO)
+        p95_max = observed.target("p95-milliseconds", P95_MILLISECONDS)
+        failed_max = observed.target("failed-ratio", FAILED_RATIO)
     except ValueError:
         return unknown("the annotations p95-milliseconds and failed-ratio must be numbers")
     asked = {name: observed.answer(name) for name in (measuring.REQUESTS, measuring.FAILED, measuring.P95)}

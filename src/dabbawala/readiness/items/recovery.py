@@ -103,8 +103,8 @@ def disaster_recovery_tested(observed: Observed, item: Item) -> Judgement:
 def rto_rpo_validated(observed: Observed, item: Item) -> Judgement:
     """A drill's own numbers against the targets of the service."""
     try:
-        rto = float(observed.setting("rto-seconds") or RTO_SECONDS)
-        rpo = float(observed.setting("rpo-seconds") or RPO_SECONDS)
+        rto = observed.target("rto-seconds", RTO_SECONDS)
+        rpo = observed.target("rpo-seconds", RPO_SECONDS)
     except ValueError:
         return unknown("the annotations rto-seconds and rpo-seconds must be numbers of seconds")
     return by_evidence(observed, item, lambda record: needs(record, rtoSeconds=rto, rpoSeconds=rpo))
