@@ -6,6 +6,7 @@ could not be read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 READABLE = click.Path(dir_okay=False, allow_dash=True)
 PATHS = click.Path(allow_dash=True)
 QUERY_SECONDS_MAX = 60.0
+_WINDOW = re.compile(r"([0-9]+(ms|[smhdwy]))+")
 READ_KINDS = frozenset({
     "Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Rollout", "Service",
     "NetworkPolicy", "Namespace",
@@ -108,8 +110,16 @@ class Sources:
             raise click.UsageError("give a service graph, or traffic: --flow-log, --prometheus")
         if self.prometheus and not (self.objects or self.live):
             raise click.UsageError("metrics name workloads and Services: add --objects PATH, or --live, to know them")
+        if not _WINDOW.fullmatch(self.window):
+            raise click.UsageError(f"--window {self.window!r}: give a time as Prometheus writes it, such as 12h or 7d")
         if diff and not (self.objects or self.live):
             raise click.UsageError("--diff compares with policies: add --objects PATH, or --live, to have some")
+
+    def missed(self) -> str:
+        """What to do where Prometheus told of nothing."""
+        if not self.prometheus:
+            return ""
+        return f": no metric of a mesh in {self.prometheus} tells of it in the last {self.window}; give a --flow-log"
 
 
 @generate.command("network-policies")
@@ -144,7 +154,7 @@ def network_policies(
     pieces = isolation.plan(wish)
     _prove(wish, pieces)
     if not pieces:
-        click.echo("no traffic was seen in a namespace that can be isolated", err=True)
+        click.echo(f"no traffic was seen in a namespace that can be isolated{sources.missed()}", err=True)
         raise click.exceptions.Exit(NO)
     if not diff:
         output.write(
@@ -355,7 +365,8 @@ def _requests(files: Iterable[str], asked: str) -> tuple[Mapping[Any, int], list
             f"the log lacks {dropped:,} events that the server could not write: the role may lack what they did"
         )
     if refused:
-        remarks.append(f"{refused:,} requests of {asked} were refused; the role does not allow them either")
+        counted = "1 request" if refused == 1 else f"{refused:,} requests"
+        remarks.append(f"refused to {asked}: {counted}; the role does not allow that either")
     return requests, remarks
 
 

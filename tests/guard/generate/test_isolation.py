@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -239,11 +239,12 @@ def test_what_is_no_answer_of_prometheus_is_refused(body: object) -> None:
 class Prometheus(BaseHTTPRequestHandler):
     """Answers every query with one series."""
 
+    result: ClassVar = [{"metric": series("shop/web", "shop/database", "15432")}]
+
     def do_GET(self) -> None:
-        metric = series("shop/web", "shop/database", "15432")
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(orjson.dumps({"status": "success", "data": {"result": [{"metric": metric}]}}))
+        self.wfile.write(orjson.dumps({"status": "success", "data": {"result": self.result}}))
 
     def log_message(self, *_: object) -> None:
         return None
@@ -261,6 +262,25 @@ def test_a_prometheus_is_asked_without_a_cluster_where_its_address_is_known(tmp_
     refused = run("network-policies", "--prometheus", address, "--objects", str(manifests))
     assert refused.exit_code == 2
     assert "gives no answer as Prometheus does" in refused.output
+
+
+def test_a_prometheus_without_a_mesh_is_said_to_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Prometheus, "result", [])
+    (tmp_path / "shop.yaml").write_text(yaml.safe_dump_all([*known().pods, *known().services]))
+    with HTTPServer(("127.0.0.1", 0), Prometheus) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        found = run("network-policies", "--prometheus", address, "--objects", str(tmp_path), "--window", "1d12h")
+        server.shutdown()
+    assert found.exit_code == 1
+    assert f"no metric of a mesh in {address} tells of it in the last 1d12h; give a --flow-log" in found.output
+
+
+@pytest.mark.parametrize("window", ["bogus", "7", "7d]) or vector(1", ""])
+def test_a_window_that_is_no_time_is_refused_before_anybody_is_asked(window: str) -> None:
+    found = run("network-policies", "--prometheus", "http://127.0.0.1:1", "--live", "--window", window)
+    assert found.exit_code == 2
+    assert f"--window {window!r}: give a time as Prometheus writes it" in found.output
 
 
 # Inputs that are wrong

@@ -89,7 +89,7 @@ def test_what_was_refused_and_what_others_did_gives_no_right(tmp_path: Path) -> 
     log.write_bytes(b"".join(lines(*SHOP)))
     result = run("role", "--audit-log", str(log), "--serviceaccount", "shop/deployer")
     assert result.exit_code == 0
-    assert "1 requests of system:serviceaccount:shop:deployer were refused" in result.stderr
+    assert "refused to system:serviceaccount:shop:deployer: 1 request; the role does not allow that" in result.stderr
     assert all(
         "secrets" not in rule.get("resources", ()) for obj in objects(result.stdout) for rule in obj.get("rules", ())
     )
