@@ -60,16 +60,21 @@ class Run:
     resident: float
 
 
+def environment_of(home: Path) -> dict[str, str]:
+    """A user's own, with nothing from earlier; Python keeps what it compiles, as an installer does."""
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**own, "XDG_CACHE_HOME": str(home / "cache"), "HOME": str(home)}
+
+
 def dabba(*words: str) -> list[str]:
     return [sys.executable, "-m", "dabbawala.cli.main", "guard", "scan", *words]
 
 
 def run(command: Sequence[str], home: Path, *, weigh: bool = False) -> Run:
     """To its end; 0 and 1 are answers of a scanner, anything else is not."""
-    environment = {**os.environ, "XDG_CACHE_HOME": str(home / "cache"), "HOME": str(home)}
     began = time.perf_counter()
     with (home / "out").open("wb") as out, (home / "err").open("wb") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment_of(home))
         most, resident = _weighed(process.pid) if weigh else (0.0, 0.0)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
@@ -172,8 +177,7 @@ class Watch:
 
 @contextmanager
 def watching(folder: Path, home: Path) -> Iterator[Watch]:
-    environment = {**os.environ, "XDG_CACHE_HOME": str(home / "cache")}
-    process = subprocess.Popen(dabba(str(folder), "--watch"), stdout=subprocess.PIPE, env=environment)
+    process = subprocess.Popen(dabba(str(folder), "--watch"), stdout=subprocess.PIPE, env=environment_of(home))
     try:
         yield Watch(process)
     finally:
