@@ -4,7 +4,7 @@ it was written for, which the one that it would be stored as has replaced.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dabbawala.apimachinery import schema
@@ -23,19 +23,25 @@ _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 def strings(obj: Mapping[str, Any]) -> list[Object]:
     """The strings of an object, each with its `path` and its `text`, without what the server writes for itself."""
-    return [{"path": path, "text": text} for path, text in _strings(obj, "") if text]
+    return [{"path": path, "text": text} for path, text in _strings(obj) if text]
 
 
-def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _strings(obj: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    _collect(obj, "", found)
+    return found
+
+
+def _collect(value: Any, path: str, found: list[tuple[str, str]]) -> None:
     if isinstance(value, str):
-        yield path, value
+        found.append((path, value))
     elif isinstance(value, dict):
         for key, item in value.items():
             if key != _APPLIED and not (path == "metadata" and key in _BOOKKEEPING):
-                yield from _strings(item, _entry(path, str(key)))
+                _collect(item, _entry(path, str(key)), found)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _strings(item, f"{path}[{index}]")
+            _collect(item, f"{path}[{index}]", found)
 
 
 def _entry(path: str, key: str) -> str:
@@ -48,7 +54,7 @@ def identifiers(obj: Mapping[str, Any]) -> list[Object]:
     """Card numbers, Aadhaar, PAN and UPI ids in the strings of an object: `path`, `kind` and `masked`."""
     return [
         {"path": path, "kind": found.kind, "masked": found.masked}
-        for path, text in _strings(obj, "")
+        for path, text in _strings(obj)
         if len(text) <= TEXT_MAX and numbers.POSSIBLE.search(text)
         for found in numbers.find(text, about=path)
     ]
