@@ -124,6 +124,12 @@ def test_what_could_not_be_read_is_an_error_in_policy_reports_too() -> None:
     assert "resources" not in told
 
 
+def test_the_page_counts_what_neither_passed_nor_failed() -> None:
+    unknown = replace(finding(PLACE), status=Status.UNKNOWN)
+    page = said(Report(findings=[unknown], problems=[Problem(Place("a.yaml"), "binary", "it is binary")]), "html")
+    assert "0 passed, 1 unknown, 1 unreadable</p>" in page
+
+
 def test_one_of_a_thing_is_not_told_as_many() -> None:
     assert as_terminal.summary(Report(files=1, objects=1, checks=[checks.shipped()["WL-01"]]).tally()) == (
         "1 file, 1 object, 1 check: nothing failed; 0 passed"

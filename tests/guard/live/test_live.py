@@ -129,6 +129,11 @@ async def test_one_namespace_is_read_without_the_others_and_proves_no_absence(wo
     assert {item.namespace for item in found.inventory} == {"", "bank"}
 
 
+async def test_a_namespace_that_is_not_there_is_a_problem_with_what_to_do(world: Guarded) -> None:
+    found = await scanned(world, "WL-01", namespace="bnak")
+    assert [problem.text for problem in found.problems] == ["there is no namespace bnak. Check the name."]
+
+
 async def test_many_pages_are_one_list(world: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dabbawala.client.client.PAGE_SIZE", 7)
     for number in range(30):

@@ -114,6 +114,8 @@ class Reader:
 
     def _refusal(self, kind: Kind, refused: status.StatusError) -> Problem:
         where = f" in namespace {self.namespace}" if self.namespace and kind.namespaced else ""
+        if isinstance(refused, status.NotFound) and kind is core_v1.NAMESPACE:
+            return Problem(Place(), "not-read", f"there is no namespace {self.namespace}", "Check the name.")
         if not isinstance(refused, status.Forbidden):
             message = f"{kind.resource} cannot be read{where}: {refused.message}"
             return Problem(Place(), "not-read", message, "Scan again when the API server answers.")

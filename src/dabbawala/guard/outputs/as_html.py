@@ -41,7 +41,7 @@ _WORDS = {
 
 def render(report: Report) -> bytes:
     counts = as_json.summary(report)
-    lead = f"{as_json.inputs(counts)}, {counts['passed']} passed"
+    lead = f"{as_json.inputs(counts)}, {counts['passed']} passed{as_json.undecided(counts)}"
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Guard report</title>
 <meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style>
 <h1>Guard report</h1><p class="lead">{lead}</p>{_tiles(report)}

@@ -62,6 +62,12 @@ def inputs(counted: Object) -> str:
     return ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for name, number in numbers)
 
 
+def undecided(counted: Object) -> str:
+    """In words, how much neither passed nor failed, each after a comma."""
+    words = {"excepted": "accepted by exceptions", "unknown": "unknown", "problems": "unreadable"}
+    return "".join(f", {counted[name]} {said}" for name, said in words.items() if counted[name])
+
+
 def finding(item: Finding) -> Object:
     subject = item.subject
     found: Object = {
