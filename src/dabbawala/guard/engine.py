@@ -25,7 +25,7 @@ from dabbawala.guard.resources import Resource
 from dabbawala.guard.world import World
 from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.expressions import Dialect
-from dabbawala.policy.matching import CREATE, Matcher, Request, kind_of
+from dabbawala.policy.matching import CREATE, Matcher, Request
 from dabbawala.policy.scope import Surroundings
 from dabbawala.policy.verdicts import Verdict
 
@@ -130,7 +130,7 @@ class Engine:
 
     def _asked(self, request: Request, native: bool | None = None) -> tuple[Asked, ...]:
         """All checks about a kind of request, only the native ones, or only the others."""
-        key = (kind_of(request), native)
+        key = (request.about, native)
         found = self._about.get(key)
         if found is None:
             about = [check for check, matcher in self._checks if matcher.may_match(request)]

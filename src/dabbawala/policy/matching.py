@@ -165,11 +165,6 @@ class _Routes(NamedTuple):
     certain: bool
 
 
-def kind_of(request: Request) -> tuple[Any, ...]:
-    """What matching by rules depends on: the same for all requests of one kind."""
-    return request.about
-
-
 class Matcher:
     """MatchResources, prepared. Without resource rules it matches every resource, as bindings do. Raises BadRequest for
     a selector that is none."""
