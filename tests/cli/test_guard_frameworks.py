@@ -52,6 +52,14 @@ def test_a_scan_reports_by_clause(pod: Path) -> None:
     assert states["all"] == "unknown"
 
 
+def test_that_nothing_is_labelled_as_card_data_says_nothing_of_its_walls(pod: Path) -> None:
+    asked = ("scan", pod, "--framework", "pci-dss-4.0.1", "-c", "NET-06", "-o", "json")
+    assert clauses(run(*asked), "pci-dss-4.0.1")["1.3.1"] == "unknown"
+    shop = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+    pod.write_text(POD.replace("namespace: shop", "namespace: shop, labels: {pci-scope: 'true'}") + shop)
+    assert clauses(run(*asked), "pci-dss-4.0.1")["1.3.1"] == "failed", "there is a zone, and no wall"
+
+
 @pytest.mark.parametrize("form", ["terminal", "json", "html"])
 def test_a_family_gives_all_of_its_frameworks_and_the_five_flags_with_what_is_declared(pod: Path, form: str) -> None:
     result = run("scan", pod, "--framework", "rbi", "-o", form)
