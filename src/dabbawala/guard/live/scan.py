@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from dabbawala.api import core_v1, guard_v1alpha1
@@ -53,7 +54,7 @@ async def of_cluster(
     report.objects = len(found.inventory)
     world = World(found.inventory, now=now, whole=found.whole)
     asked = _Engines(Engine(checks, excepted, now=now, store=store), Engine(own, excepted, now=now, store=store))
-    scanning.collect(report, [*seen, *_judgements(world, asked, namespace)])
+    scanning.collect(report, chain(seen, _judgements(world, asked, namespace)))
     return report
 
 
