@@ -130,6 +130,19 @@ def test_what_cannot_be_read_makes_the_status_two_and_the_rest_is_repaired(tmp_p
     assert manifest.read_text() == GOOD
 
 
+def test_a_folder_without_anything_to_repair_is_no_success(tmp_path: Path) -> None:
+    done = fix(tmp_path)
+    assert done.exit_code == 2
+    assert f"no file to repair is in {tmp_path}" in done.output
+
+
+def test_the_name_of_a_file_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "a\x1b[2Jb.yaml").write_text("kind: [")
+    done = fix(tmp_path)
+    assert "\x1b" not in done.output
+    assert "a\\x1b[2Jb.yaml:1:8" in done.output
+
+
 def test_an_unknown_check_is_refused(manifest: Path) -> None:
     result = fix(manifest, "--check", "WL-99")
     assert result.exit_code == 2

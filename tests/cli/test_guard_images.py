@@ -68,7 +68,7 @@ def test_the_images_of_some_namespaces_can_be_asked_for(folder: Path) -> None:
     done = run(folder / "deploy", "--scans", folder / "scans", "-n", "shop", "-n", "web")
     assert (done.exit_code, done.output) == (0, "0 images\n")
     done = run(folder / "deploy", "--scans", folder / "scans", "-n", "shop", "-n", "bank")
-    assert "1 images: 1 overdue" in done.output
+    assert "1 image: 1 overdue" in done.output
 
 
 def test_without_any_report_nothing_is_known(folder: Path) -> None:

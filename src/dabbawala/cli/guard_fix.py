@@ -24,6 +24,7 @@ from dabbawala.guard.findings import Finding, Problem
 from dabbawala.guard.fix import files, notation
 from dabbawala.guard.fix.changes import REMOVED
 from dabbawala.guard.fix.rounds import Left, Made, Outcome
+from dabbawala.guard.outputs.as_terminal import PLAIN
 
 STDIN = "-"
 
@@ -56,6 +57,8 @@ def fix(paths: Sequence[str], exceptions: Sequence[Path], *, risky: bool, diff: 
     given = scanning.exceptions_of(asked.exceptions, wrong)
     engine = Engine(asked.checks(kept.checks), given, now=now, store=kept.store)
     found = list(sources.find(paths))
+    if not found:
+        raise CouldNotTell(f"nothing was repaired: no file to repair is in {', '.join(paths)}; check the path")
     outcome = rounds.run(found, engine, now=now, risky=risky)
     kept.save()
     before = {source.file: source.data for source in found}
@@ -66,7 +69,7 @@ def fix(paths: Sequence[str], exceptions: Sequence[Path], *, risky: bool, diff: 
         sys.stdout.buffer.write(outcome.texts.get(found[0].file, found[0].data))
     unwritten = [] if quiet else list(_write(before, outcome))
     for line in _lines(outcome, [*wrong, *outcome.problems]):
-        click.echo(line, err=quiet)
+        click.echo(PLAIN.paint(line, ""), err=quiet)  # names of files and objects do not steer the terminal
     for line in unwritten:
         click.echo(line, err=True)
     status = UNKNOWN if wrong or unwritten or outcome.problems else NO if outcome.left else YES
@@ -91,7 +94,7 @@ def _lines(outcome: Outcome, problems: Sequence[Problem]) -> Iterator[str]:
         yield "left for a person"
         yield from _left(outcome.left)
     for problem in problems:
-        yield f"{problem.place}  {problem.code}: {problem.message}. {problem.remedy}"
+        yield f"{problem.place}  {problem.code}: {problem.text}"
     count, where = len(outcome.made), len({made.file for made in outcome.made})
     yield f"{_number(count, 'change')} in {_number(where, 'file')}, {_number(len(outcome.left), 'finding')} left"
 

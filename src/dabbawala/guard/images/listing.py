@@ -88,7 +88,7 @@ def _passage(passage: Passage) -> Iterator[str]:
 def _summary(states: Sequence[State]) -> str:
     counts: Mapping[str, int] = {word: sum(state.word == word for state in states) for word in WORDS}
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return f"{len(states)} images" + (f": {told}" if told else "")
+    return f"{len(states)} image{'' if len(states) == 1 else 's'}" + (f": {told}" if told else "")
 
 
 WORDS = ("error", "unknown", "exploited", "overdue", "vulnerable", "clean")

@@ -126,7 +126,7 @@ def _problems(problems: list[Problem], style: Style) -> Iterator[str]:
     if problems:
         yield style.paint("Could not be read", "bold")
     for item in problems:
-        yield f"  {item.place}  {item.code}  {item.text}"
+        yield f"  {style.paint(str(item.place), '')}  {item.code}  {style.paint(item.text, '')}"
     if problems:
         yield ""
 
