@@ -193,6 +193,16 @@ def test_a_chart_is_rendered_and_its_lines_lead_back_to_its_templates(chart: Pat
 
 
 @pytest.mark.usefixtures("rendering_tools")
+def test_a_chart_whose_folder_is_called_like_an_option_is_a_chart(chart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = chart.rename(chart.parent / "--set=image=other")
+    monkeypatch.chdir(chart.parent)
+    found, problems = read(Path())
+    assert not problems
+    image = found[1].object["spec"]["containers"][0]["image"]
+    assert (found[1].file, image) == (f"{odd.name}/templates/web.yaml", "registry.example.com/web:1")
+
+
+@pytest.mark.usefixtures("rendering_tools")
 def test_a_line_that_cannot_be_proven_is_a_rendered_line_and_says_so(chart: Path) -> None:
     (chart / "templates" / "web.yaml").write_text('{{ .Files.Get "pod.yaml" }}\n')
     (chart / "pod.yaml").write_text(POD.replace("NAME", "web"))
@@ -278,6 +288,8 @@ def test_without_the_tools_a_chart_says_what_to_install(chart: Path, overlays: P
 def test_a_program_is_stopped_in_time_with_all_it_started() -> None:
     started = rendering.run([sys.executable, "-c", "import time; time.sleep(60)"], seconds=0.2)
     assert "too long" in started.failure
+    silent = rendering.run(["/bin/sh", "-c", "exec >&- 2>&-; sleep 60"], seconds=0.2)
+    assert "too long" in silent.failure
     endless = rendering.run(["/bin/sh", "-c", "while :; do echo y; done"], most=1000)
     assert "more than 1,000 bytes" in endless.failure
     assert rendering.run(["/bin/sh", "-c", "echo wrong >&2; exit 3"]).failure == "wrong"

