@@ -124,6 +124,20 @@ def test_what_could_not_be_read_is_an_error_in_policy_reports_too() -> None:
     assert "resources" not in told
 
 
+def test_what_could_not_be_evaluated_is_told_with_what_to_do() -> None:
+    error = replace(finding(PLACE), status=Status.ERROR, message="expression resulted in error")
+    report = Report(checks=[error.check], findings=[error])
+    assert as_terminal.UNEVALUATED in printed(error)
+    assert f'<span class="quiet">{as_terminal.UNEVALUATED}</span>' in said(report, "html")
+    (told,) = ElementTree.fromstring(said(report, "junit").encode()).iter("error")
+    assert told.text == f"{PLACE} {FIELD}\n{as_terminal.UNEVALUATED}"
+
+
+def test_an_exception_that_has_ended_is_told_on_the_page_too() -> None:
+    ended = replace(finding(PLACE), reason="its exception has expired: until 2026-01-01")
+    assert "its exception has expired: until 2026-01-01" in said(Report(findings=[ended]), "html")
+
+
 def test_the_page_counts_what_neither_passed_nor_failed() -> None:
     unknown = replace(finding(PLACE), status=Status.UNKNOWN)
     page = said(Report(findings=[unknown], problems=[Problem(Place("a.yaml"), "binary", "it is binary")]), "html")

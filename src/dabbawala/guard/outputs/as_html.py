@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dabbawala.guard.checks import SEVERITIES, Check
 from dabbawala.guard.findings import Finding, Place, Problem, Report, Status, grouped
 from dabbawala.guard.outputs import as_json
+from dabbawala.guard.outputs.as_terminal import UNEVALUATED
 
 STYLE = """
 :root{--critical:#991b1b;--high:#dc2626;--medium:#d97706;--low:#0369a1;--info:#6b7280}
@@ -33,7 +34,7 @@ border-bottom:1px solid #e5e7eb}.findings td,.unread td{border:0;padding:.2rem .
 """
 _WORDS = {
     Status.FAIL: "",
-    Status.ERROR: "could not be evaluated",
+    Status.ERROR: UNEVALUATED,
     Status.UNKNOWN: "unknown",
     Status.EXCEPTED: "accepted",
 }
@@ -71,7 +72,8 @@ def _findings(findings: Iterable[Finding]) -> Iterator[str]:
 def _row(item: Finding) -> str:
     place, severity = item.place, item.check.severity
     state = _WORDS[item.status]
-    said = f'<span class="quiet">{state}: {html.escape(item.reason)}</span><br>' if state else ""
+    words = ": ".join(part for part in (state, html.escape(item.reason)) if part)
+    said = f'<span class="quiet">{words}</span><br>' if words else ""
     fields = "".join(_field(other, place) for other in (place, *item.also))
     remedy = "" if item.status is Status.EXCEPTED else f'<p class="remedy">→ {html.escape(item.check.remedy)}</p>'
     return (

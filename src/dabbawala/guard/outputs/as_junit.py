@@ -10,6 +10,7 @@ from xml.etree import ElementTree as xml
 
 from dabbawala.guard.checks import Check
 from dabbawala.guard.findings import Finding, Place, Report, Status
+from dabbawala.guard.outputs.as_terminal import UNEVALUATED
 
 
 def render(report: Report) -> bytes:
@@ -45,7 +46,8 @@ def _suite(check: Check, found: list[Finding], passed: int) -> xml.Element:
             node.text = _clean("\n".join((*map(_told, (item.place, *item.also)), check.remedy)))
         elif item.status is Status.ERROR:
             counts["errors"] += 1
-            xml.SubElement(case, "error", type="error", message=_clean(item.message))
+            node = xml.SubElement(case, "error", type="error", message=_clean(item.message))
+            node.text = _clean(f"{_told(item.place)}\n{UNEVALUATED}")
         else:
             counts["skipped"] += 1
             xml.SubElement(case, "skipped", message=_clean(item.reason or item.message))

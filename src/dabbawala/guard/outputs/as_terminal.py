@@ -23,6 +23,9 @@ _CODES = {
     "bold blue": "1;34",
 }  # fmt: skip
 _MARKS = {Status.FAIL: "✖", Status.ERROR: "!", Status.UNKNOWN: "?", Status.EXCEPTED: "○"}
+UNEVALUATED = "could not be evaluated: correct the shape of the object, or leave out the check with --skip"
+"""What a person is told of an error, whose message is that of the API server and speaks of expressions."""
+
 _NARROWEST = 20
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -111,6 +114,8 @@ def _notes(item: Finding) -> Iterator[str]:
     for other in item.also:
         where = other.beside(place.file)
         yield f"{other.field} ({where})" if where else other.field
+    if item.status is Status.ERROR:
+        yield UNEVALUATED
     if item.reason:
         yield ("accepted: " if item.status is Status.EXCEPTED else "") + item.reason
 
