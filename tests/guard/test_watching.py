@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -165,7 +166,7 @@ class Following:
         found = []
         for line in self.process.stdout:
             found.append(line.rstrip())
-            if " files, " in line:
+            if re.search(" files?, ", line):
                 break
         return found
 
@@ -186,12 +187,12 @@ def following(tmp_path: Path) -> Iterator[Following]:
 
 def test_a_person_sees_what_each_change_brings_and_ends(tmp_path: Path, following: Following) -> None:
     pod, folder = tmp_path / "files" / "pod.yaml", tmp_path / "files" / "more"
-    assert following.until_summary()[-1] == "1 files, 1 objects, 1 checks: nothing failed; 1 passed"
+    assert following.until_summary()[-1] == "1 file, 1 object, 1 check: nothing failed; 1 passed"
     pod.write_text(POD.replace("PRIVILEGED", "true"))
     new, summary = following.until_summary()
     assert new.startswith(f"+ {pod}:6:")
     assert "WL-01  Pod shop/web: container web is privileged" in new
-    assert summary == "1 files, 1 objects, 1 checks: 1 critical; 0 passed"
+    assert summary == "1 file, 1 object, 1 check: 1 critical; 0 passed"
     folder.mkdir()
     (tmp_path / "next.yaml").write_text(POD.replace("PRIVILEGED", "true").replace("web", "api"))
     (tmp_path / "next.yaml").rename(folder / "api.yaml")
