@@ -311,3 +311,25 @@ def test_a_kustomization_that_is_no_yaml_builds_on_nothing(tmp_path: Path) -> No
     (tmp_path / "kustomization.yaml").write_text("resources: [1, {a: b}, ../x\n")
     assert list(kustomize.included(tmp_path)) == []
     assert not kustomize.is_component(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("playbook.yml", "- hosts: all\n"),
+        ("tsconfig.json", '{"a": {} // JSON with comments\n}'),
+        ("motd.yaml", "hello: {{ name }}{{ other }}: 1\n"),
+    ],
+)
+def test_what_is_no_manifest_is_a_problem_only_where_it_is_named(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    (below,) = sources.find([tmp_path])
+    assert below.read() == ([], [])
+    (named,) = sources.find([tmp_path / name])
+    assert named.read().problems
+
+
+def test_what_says_that_it_is_an_object_is_a_problem_wherever_it_is(tmp_path: Path) -> None:
+    (tmp_path / "list.yaml").write_text("- apiVersion: v1\n  kind: Pod\n")
+    (found,) = sources.find([tmp_path])
+    assert [problem.code for problem in found.read().problems] == ["not-an-object"]

@@ -36,6 +36,8 @@ STDIN_NAME = "<stdin>"
 FILE, CHART, KUSTOMIZATION = "file", "chart", "kustomization"
 
 _ACCESS = "Give read access to it, or leave it out of the scan."
+_OTHERS = frozenset(("not-an-object", "template", "json-syntax"))
+"""Problems of files that are something else than manifests."""
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
 )  # fmt: skip
@@ -44,27 +46,34 @@ _KINDS = (
 @dataclass(frozen=True, slots=True)
 class Source:
     """A file's name as it is reported, its content, and what went wrong before it could be read. What must be rendered
-    first has no content but says how to `render` it."""
+    first has no content but says how to `render` it. `met` is what was not named itself, but is below what was."""
 
     file: str
     data: bytes = b""
     problems: tuple[Problem, ...] = ()
     render: Callable[[], Reading] | None = None
+    met: bool = False
 
     def read(self) -> Reading:
         """The documents; never raises."""
         if self.problems:
             return Reading([], list(self.problems))
-        return self.render() if self.render is not None else embedding.read(self.file, self.data)
+        if self.render is not None:
+            return self.render()
+        reading = embedding.read(self.file, self.data)
+        if reading.problems and self.met and _is_no_manifest(self.data):
+            return reading._replace(problems=[found for found in reading.problems if found.code not in _OTHERS])
+        return reading
 
 
 class Entry(NamedTuple):
-    """Something to read. `failed` stands for what cannot even be looked at."""
+    """Something to read. `failed` stands for what cannot even be looked at; `met` as of a Source."""
 
     path: Path
     kind: str
     size: int = 0
     failed: Problem | None = None
+    met: bool = False
 
 
 def find(paths: Iterable[str | Path], *, values: Values = PLAIN, stdin: BinaryIO | None = None) -> Iterator[Source]:
@@ -92,6 +101,12 @@ def _listed(path: Path, seen: set[tuple[int, int]]) -> Iterator[Entry]:
     for entry in entries:
         if entry.kind != KUSTOMIZATION or len(entries) == 1 or not _is_part(entry.path, inner):
             yield entry if _is_text(entry.path) else _nameless(entry.path)
+
+
+def _is_no_manifest(data: bytes) -> bool:
+    """Whether nothing in a file says of itself what an object says: a playbook, a template of other things, JSON with
+    comments."""
+    return b"kind" not in data and b"apiVersion" not in data and b"\0" not in data
 
 
 def _is_text(path: Path) -> bool:
@@ -146,7 +161,7 @@ def opened(entry: Entry, values: Values = PLAIN) -> Source:
         return Source(name, render=lambda: charts.read(name, values))
     if entry.kind == KUSTOMIZATION:
         return Source(name, render=lambda: kustomize.read(name))
-    return _content(entry.path, entry.size)
+    return _content(entry)
 
 
 def _named(path: Path, seen: set[tuple[int, int]]) -> Iterator[Entry]:
@@ -202,7 +217,7 @@ def _below(path: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[Entry
         if path.name not in SKIPPED:
             yield from _folder(path, seen, depth + 1)
     elif is_manifest:
-        yield from _file(path, found, seen)
+        yield from (entry._replace(met=True) for entry in _file(path, found, seen))
 
 
 def _met(found: os.stat_result, seen: set[tuple[int, int]]) -> bool:
@@ -221,14 +236,15 @@ def _file(path: Path, found: os.stat_result, seen: set[tuple[int, int]]) -> Iter
         yield Entry(path, FILE, found.st_size)
 
 
-def _content(path: Path, size: int) -> Source:
+def _content(entry: Entry) -> Source:
     """What is too large is not read at all."""
+    path, size = entry.path, entry.size
     if size > FILE_BYTES_MAX:
         problem = documents.too_large(str(path), size)
         return Source(str(path), problems=(problem,))
     try:
         with path.open("rb") as file:
-            return Source(str(path), file.read(FILE_BYTES_MAX + 1))
+            return Source(str(path), file.read(FILE_BYTES_MAX + 1), met=entry.met)
     except OSError as wrong:
         return opened(_failed(path, wrong))
 
