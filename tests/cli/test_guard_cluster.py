@@ -15,7 +15,7 @@ import yaml
 from click.testing import CliRunner
 
 from dabbawala.apimachinery import status
-from dabbawala.cli import connection
+from dabbawala.cli import connection, guard_enforce_view
 from dabbawala.cli.main import dabba
 from dabbawala.client.client import Client
 from dabbawala.client.transport import Response, Transport
@@ -104,6 +104,15 @@ def test_nothing_goes_to_deny_while_what_it_would_refuse_is_not_known(half_seen:
     assert "not looked at: deployments" in done.output
     assert "not installed: what could not be looked at may be refused" in done.output
     assert CliRunner().invoke(dabba, [*asked, "--stage", "deny", "--force"]).exit_code == 0
+
+
+def test_a_dry_run_of_all_checks_leaves_the_preview_in_sight(half_seen: None) -> None:
+    done = CliRunner().invoke(dabba, ["guard", "enforce", "--dry-run"])
+    assert done.exit_code == 0
+    lines = done.output.splitlines()
+    assert sum(line.startswith("would create") for line in lines) == guard_enforce_view.LINES_MAX
+    (more,) = [int(line.split()[1]) for line in lines if line.startswith("and ")]
+    assert lines[-1] == f"{more + guard_enforce_view.LINES_MAX} to create"
 
 
 def test_static_manifests_are_files_with_their_parameters_inside(tmp_path: Path) -> None:

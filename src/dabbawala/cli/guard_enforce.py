@@ -164,8 +164,8 @@ async def _remove(client: Client, order: Order) -> int:
 
 async def _carry_out(client: Client, planned: Plan, order: Order) -> int:
     if order.dry_run:
-        for step in planned.changes:
-            click.echo(f"would {step}")
+        for line in guard_enforce_view.intended(planned):
+            click.echo(line)
     else:
         async for step in installing.carry_out(client, planned):
             click.echo(guard_enforce_view.done(step))

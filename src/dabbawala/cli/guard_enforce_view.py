@@ -12,7 +12,7 @@ from dabbawala.guard.enforcement.preview import NAMES_MAX, Preview, Refusal
 from dabbawala.guard.findings import Problem
 
 LINES_MAX = 60
-"""Lines of a preview, one for each check and namespace."""
+"""Lines of a preview, one for each check and namespace; and of what a dry run would do."""
 
 
 def preview(found: Preview, problems: Iterable[Problem]) -> Iterator[str]:
@@ -33,6 +33,14 @@ def _row(check: str, namespace: str, items: list[Refusal]) -> tuple[str, str, st
     subjects = list(dict.fromkeys(f"{item.subject.kind} {item.subject.name}" for item in items))
     more = f", and {len(subjects) - NAMES_MAX} more" if len(subjects) > NAMES_MAX else ""
     return check, str(len(subjects)), namespace or "(cluster)", ", ".join(subjects[:NAMES_MAX]) + more
+
+
+def intended(planned: Plan) -> Iterator[str]:
+    """Of a dry run; what would be refused stands above and has to stay in sight."""
+    changes = planned.changes
+    yield from (f"would {step}" for step in changes[:LINES_MAX])
+    if len(changes) > LINES_MAX:
+        yield f"and {len(changes) - LINES_MAX} more"
 
 
 def done(step: Step) -> str:
