@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dabbawala.apimachinery import meta
 from dabbawala.readiness.observed import Measurement, Observed
+from dabbawala.reconcile.templates import ALPHABET
 
 ADDRESS = "http://prometheus.monitoring.svc.cluster.local:9090"
 WINDOW = "10m"
@@ -22,7 +23,7 @@ def questions(observed: Observed) -> dict[str, str]:
     """Name -> PromQL."""
     namespace = observed.namespace
     own = meta.name(observed.workload or {}) or observed.service
-    pods = f'namespace="{namespace}",pod=~"{own}-.*"'
+    pods = pods_of(observed)
     doors = "|".join(sorted(meta.name(item) for item in observed.services)) or own
     mesh = f'destination_service_namespace="{namespace}",destination_service_name=~"{doors}"'
     users = f"{pods},{NOT_USERS}"
@@ -39,6 +40,16 @@ def questions(observed: Observed) -> dict[str, str]:
         FAILED: f"(({bad}) or vector(0)) / ({total})",
         P95: f"histogram_quantile(0.95, {slow}) or 1000 * histogram_quantile(0.95, {slow_own})",
     }
+
+
+def pods_of(observed: Observed) -> str:
+    """Matchers of the pods of a service's workload, and not of one whose name only begins like its own."""
+    workload = observed.workload or {}
+    letters = f"[{ALPHABET}]"
+    made = {"StatefulSet": "[0-9]+", "DaemonSet": letters + "{5}"}.get(
+        workload.get("kind", ""), f"{letters}+-{letters}{{5}}"
+    )
+    return f'namespace="{observed.namespace}",pod=~"{meta.name(workload) or observed.service}-{made}"'
 
 
 def _either(mesh: str, own: str) -> str:

@@ -11,7 +11,7 @@ import orjson
 
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
-from dabbawala.readiness import exposure
+from dabbawala.readiness import exposure, measuring
 from dabbawala.readiness.observed import Observed
 from dabbawala.readiness.sources import DASHBOARD_LABEL
 
@@ -112,7 +112,7 @@ def account(observed: Observed) -> list[Object]:
 
 
 def alerts(observed: Observed) -> list[Object]:
-    own = f'namespace="{observed.namespace}",pod=~"{observed.service}-.*"'
+    own = measuring.pods_of(observed)
     mesh = f'destination_service_namespace="{observed.namespace}",destination_service_name=~"{_doors(observed)}"'
     ratio = (
         f'sum(rate(istio_requests_total{{{mesh},response_code=~"5.."}}[5m]))'

@@ -14,7 +14,8 @@ import orjson
 from dabbawala.apimachinery.meta import Object
 
 HASH_LABEL = "pod-template-hash"
-_SAFE = "bcdfghjklmnpqrstvwxz2456789"
+ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""Of names that are made up: it spells no words. Source: k8s.io/apimachinery/pkg/util/rand."""
 
 
 def without_label(template: Object, label: str) -> Object:
@@ -31,4 +32,4 @@ def equal(left: Object, right: Object, *, label: str = HASH_LABEL) -> bool:
 def hash_of(template: Object, collisions: int = 0, *, label: str = HASH_LABEL) -> str:
     """32 bits of the canonical JSON and the collision count, in letters that spell no words."""
     data = orjson.dumps(without_label(template, label), option=orjson.OPT_SORT_KEYS) + str(collisions or "").encode()
-    return "".join(_SAFE[int(digit)] for digit in str(zlib.crc32(data)))
+    return "".join(ALPHABET[int(digit)] for digit in str(zlib.crc32(data)))

@@ -14,9 +14,9 @@ import orjson
 
 from dabbawala.apimachinery import quantity
 from dabbawala.apimachinery.meta import Object
+from dabbawala.reconcile.templates import ALPHABET
 from dabbawala.rollout.go_fields import TYPES, Field
 
-_SAFE = "bcdfghjklmnpqrstvwxz2456789"
 _ESCAPES = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
 
 
@@ -37,7 +37,7 @@ def short_hash(text: str, collisions: int = 0) -> str:
     tail = collisions.to_bytes(8, "little") if collisions else b""
     for byte in text.encode() + tail:
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
-    return "".join(_SAFE[ord(digit) % len(_SAFE)] for digit in str(value))
+    return "".join(ALPHABET[ord(digit) % len(ALPHABET)] for digit in str(value))
 
 
 def _struct(type_: str, value: Object, old: bool) -> str:

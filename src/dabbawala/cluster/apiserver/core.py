@@ -29,8 +29,8 @@ from dabbawala.cluster.apiserver.routes import Target
 from dabbawala.cluster.store.entry import Key
 from dabbawala.cluster.store.store import Store
 from dabbawala.policy.access import Authorizer, User
+from dabbawala.reconcile.templates import ALPHABET
 
-_NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX = 5
 _LONGEST_BASE = 63 - _SUFFIX
 _VERSION_4 = 4 << 76 | 2 << 62
@@ -69,7 +69,7 @@ class Core:
 
     def generate_name(self, base: str) -> str:
         """`base` and five letters that spell no words. Source: apiserver/pkg/storage/names."""
-        return base[:_LONGEST_BASE] + "".join(self.random.choices(_NAME_ALPHABET, k=_SUFFIX))
+        return base[:_LONGEST_BASE] + "".join(self.random.choices(ALPHABET, k=_SUFFIX))
 
 
 @dataclass(frozen=True, slots=True)
