@@ -154,7 +154,8 @@ class Following:
 
     def __init__(self, folder: Path) -> None:
         words = [sys.executable, "-m", "dabbawala.cli.main", "guard", "scan", str(folder), "--watch", "-c", "WL-01"]
-        environment = {**os.environ, "XDG_CACHE_HOME": str(folder.parent / "cache")}
+        own = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        environment = {**own, "XDG_CACHE_HOME": str(folder.parent / "cache")}
         # In the background of a shell interrupts are ignored, which the process would inherit.
         ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)

@@ -89,6 +89,7 @@ class Files:
             first = watched.report()
             first.problems += problems
             as_terminal.write(first, sys.stdout)
+            sys.stdout.flush()
             notices.follow(watched.folders)
             change: tuple[set[Path] | None, bool] = (None, True)  # what has changed before anybody gave notice
             while True:
