@@ -38,7 +38,15 @@ UNDECIDED = "undecided"
 PlaceOf = Callable[[str], Place]
 """Where a field of the object is written; of the empty path, where the object begins."""
 
-Asked = tuple[Check, CompiledPolicy]
+
+class Asked(NamedTuple):
+    """A check that is asked about a kind of request; `surely` about each of them."""
+
+    check: Check
+    policy: CompiledPolicy
+    surely: bool
+
+
 _NATIVE = Dialect()
 
 
@@ -110,8 +118,8 @@ class Engine:
     def _judge(self, asked: Iterable[Asked], request: Request, around: Surroundings, place: PlaceOf) -> Judgement:
         passed: list[str] = []
         findings: list[Finding] = []
-        for check, policy in asked:
-            seen = policy.match(request, around.namespace)
+        for check, policy, surely in asked:
+            seen = request if surely else policy.match(request, around.namespace)
             if seen is None:
                 continue
             verdict, values = policy.examine(seen, around)
@@ -134,8 +142,9 @@ class Engine:
         found = self._about.get(key)
         if found is None:
             about = [check for check, matcher in self._checks if matcher.may_match(request)]
-            chosen = (check for check in about if native is None or check.native is native)
-            found = self._about[key] = tuple((check, self._compiled(check)) for check in chosen)
+            chosen = ((check, self._compiled(check)) for check in about if native is None or check.native is native)
+            asked = (Asked(check, policy, policy.surely_matches(request)) for check, policy in chosen)
+            found = self._about[key] = tuple(asked)
         return found
 
     def _compiled(self, check: Check) -> CompiledPolicy:

@@ -115,6 +115,7 @@ class CompiledPolicy:
     validations: tuple[_Validation, ...]
     annotations: tuple[_Annotation, ...]
     faults: tuple[Fault, ...]
+    _programs: tuple[Evaluable, ...]
     _passed: Verdict
     _metered: bool
     """Whether only an exact evaluation can say anything."""
@@ -144,6 +145,7 @@ class CompiledPolicy:
             validations=validations,
             annotations=annotations,
             faults=tuple(compiler.faults),
+            _programs=tuple(item.program for item in validations),
             _passed=Verdict(tuple(Outcome(index, "pass") for index in range(len(validations)))),
             _metered=bool(annotations or compiler.faults or asks),
         )
@@ -152,6 +154,10 @@ class CompiledPolicy:
         """The request to evaluate, which is another one where an equivalent resource is meant; None if the policy is
         not about it. Match conditions are part of the evaluation."""
         return self.matcher.match(request, namespace)
+
+    def surely_matches(self, request: Request) -> bool:
+        """Whether it is about every request of this kind, as it is, whatever its name, labels and namespace."""
+        return self.matcher.surely_matches(request)
 
     def matches(self, request: Request, namespace: Object | None = None) -> bool:
         return self.matcher.match(request, namespace) is not None
@@ -169,19 +175,17 @@ class CompiledPolicy:
             return self.exactly(request, around), self.values(request, around)
         scope = Unmetered(request, self.variables, around)
         try:
-            verdict = self._guess(scope)
+            wrong = scope.untrue(self._programs)
+            if not wrong and scope.bound <= EVALUATION_BUDGET:
+                return self._passed, _NO_VALUES
+            verdict = self._refusal(scope, wrong) if wrong else None
         except SURPRISES:
             verdict = None
-        if verdict is self._passed:
-            return verdict, _NO_VALUES
         return verdict or self.exactly(request, around), Values(request, self.variables, around, scope)
 
-    def _guess(self, scope: Unmetered) -> Verdict | None:
-        """The verdict, if it is surely within the budget. Messages are computed with variables of their own, which are
-        charged again."""
-        wrong = [index for index, item in enumerate(self.validations) if scope.value(item.program) is not True]
-        if not wrong:
-            return self._passed if scope.bound <= EVALUATION_BUDGET else None
+    def _refusal(self, scope: Unmetered, wrong: Sequence[int]) -> Verdict | None:
+        """The verdict where some validations do not hold, if it is surely within the budget. Messages are computed with
+        variables of their own, which are charged again."""
         outcomes = list(self._passed.outcomes)
         for index in wrong:
             item = self.validations[index]

@@ -183,6 +183,10 @@ class Matcher:
         """Whether any rule is about this kind of request, whatever its name, scope, labels and namespace."""
         return bool(self._routes_of(request).includes)
 
+    def surely_matches(self, request: Request) -> bool:
+        """Whether every request of this kind matches as it is, whatever its name, scope, labels and namespace."""
+        return self._routes_of(request).certain and not self._selects
+
     def match(self, request: Request, namespace: Object | None = None) -> Request | None:
         """The request as the policy sees it; None when the policy is not about it. `namespace` is the Namespace object
         that the request is in; where nobody knows it, it has no labels but its name."""

@@ -8,7 +8,7 @@ values; only the time differs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dabbawala.cel.program import SURPRISES
@@ -56,6 +56,16 @@ class Unmetered(dict[str, Any]):
         value, bound = program.guess(self)
         self._spent += bound
         return value
+
+    def untrue(self, programs: Iterable[Evaluable]) -> list[int]:
+        """Which of these programs do not say that it is true, by their places. Raises SURPRISES."""
+        found = []
+        for place, program in enumerate(programs):
+            value, bound = program.guess(self)
+            self._spent += bound
+            if value is not True:
+                found.append(place)
+        return found
 
     def __missing__(self, name: str) -> Any:
         variable = self._variables.get(name)
