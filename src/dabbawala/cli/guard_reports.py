@@ -16,7 +16,7 @@ import click
 
 from dabbawala.cli.answer import CouldNotTell
 from dabbawala.guard.findings import Place, Problem, Report
-from dabbawala.guard.images import terms
+from dabbawala.guard.images import limits
 
 if TYPE_CHECKING:
     from dabbawala.guard.exceptions import PolicyException
@@ -34,8 +34,8 @@ class Told:
     signatures: tuple[Path, ...] = ()
     kev: Path | None = None
     epss: Path | None = None
-    max_age: float = terms.SCAN_AGE_DAYS_MAX
-    max_image_age: float = terms.IMAGE_AGE_DAYS_MAX
+    max_age: float = limits.SCAN_AGE_DAYS_MAX
+    max_image_age: float = limits.IMAGE_AGE_DAYS_MAX
     deadlines: tuple[str, ...] = ()
 
     @property
@@ -44,7 +44,7 @@ class Told:
 
     def reports(self, now: datetime, accepted: Sequence[PolicyException]) -> Reports:
         """Read anew each time, as scans may have been added. Raises CouldNotTell."""
-        from dabbawala.guard.images import folders, waivers
+        from dabbawala.guard.images import folders, terms, waivers
         from dabbawala.guard.images.state import Reports
 
         exploits = terms.Exploits(_read(self.kev, terms.catalogue), _read(self.epss, terms.probabilities))
@@ -66,6 +66,8 @@ class Told:
         return found
 
     def _deadlines(self) -> dict[str, int]:
+        from dabbawala.guard.images import terms
+
         try:
             pairs = [text.split("=", 1) for text in self.deadlines]
             return dict(terms.deadlines({severity: int(days) for severity, days in pairs}))
@@ -99,9 +101,9 @@ def declared(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="What cosign verify and cosign verify-attestation wrote."),
         click.option("--kev", type=PATH, metavar="FILE", help="CISA's known_exploited_vulnerabilities.json."),
         click.option("--epss", type=PATH, metavar="FILE", help="The CSV of EPSS scores, unpacked."),
-        click.option("--max-age", type=click.FloatRange(min=0), default=terms.SCAN_AGE_DAYS_MAX, show_default=True,
+        click.option("--max-age", type=click.FloatRange(min=0), default=limits.SCAN_AGE_DAYS_MAX, show_default=True,
                      metavar="DAYS", help="Older reports tell nothing."),
-        click.option("--max-image-age", type=click.FloatRange(min=0), default=terms.IMAGE_AGE_DAYS_MAX,
+        click.option("--max-image-age", type=click.FloatRange(min=0), default=limits.IMAGE_AGE_DAYS_MAX,
                      show_default=True, metavar="DAYS", help="Images that were built earlier are old."),
         click.option("--deadline", "deadlines", multiple=True, metavar="SEVERITY=DAYS",
                      help="How long a fix may take.  [default: critical=30, high=90, medium=180]"),

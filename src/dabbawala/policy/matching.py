@@ -139,8 +139,8 @@ class _Rule(NamedTuple):
 
     def covers(self, request: Request, group: str, version: str, resource: str) -> bool:
         return (
-            _has(self.operations, request.operation)
-            and _has(self.groups, group)
+            _has(self.groups, group)
+            and _has(self.operations, request.operation)
             and _has(self.versions, version)
             and any(
                 name in ("*", resource) and part in ("*", request.subresource) for name, part in self.resources
@@ -180,8 +180,12 @@ class Matcher:
         self._routes: dict[tuple[Any, ...], _Routes] = {}
 
     def may_match(self, request: Request) -> bool:
-        """Whether any rule is about this kind of request, whatever its name, scope, labels and namespace."""
-        return bool(self._routes_of(request).includes)
+        """Whether any rule is about this kind of request, whatever its name, scope, labels and namespace. Asked of
+        hundreds of policies that are not, and so without preparing an answer to more."""
+        if request.equivalents or not self._rules:
+            return bool(self._routes_of(request).includes)
+        about = request.group, request.version, request.resource
+        return any(rule.covers(request, *about) for rule in self._rules)
 
     def surely_matches(self, request: Request) -> bool:
         """Whether every request of this kind matches as it is, whatever its name, scope, labels and namespace."""

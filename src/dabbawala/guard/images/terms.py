@@ -8,21 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import orjson
 
 from dabbawala.guard.images import fields
+from dabbawala.guard.images.limits import DEADLINE_DAYS, EPSS_LEAST, IMAGE_AGE_DAYS_MAX, SCAN_AGE_DAYS_MAX
 from dabbawala.guard.images.records import SEVERITIES, Malformed, Vulnerability
-
-DEADLINE_DAYS: Mapping[str, int] = MappingProxyType({"critical": 30, "high": 90, "medium": 180})
-SCAN_AGE_DAYS_MAX = 7
-"""A report that is older tells nothing of today."""
-IMAGE_AGE_DAYS_MAX = 180
-"""Since it was built; by then what it is built on has had several updates."""
-EPSS_LEAST = 0.5
-"""Probability of exploitation in the next 30 days from which a vulnerability counts as exploited."""
 
 Accepting = Callable[[str, Vulnerability, str], str]
 """Who accepted a finding of a check about an image, and until when; empty if nobody did."""
