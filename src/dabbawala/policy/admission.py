@@ -124,7 +124,8 @@ class CompiledPolicy:
     def of(cls, policy: Object, dialect: Dialect = _DIALECT) -> CompiledPolicy:
         """Defaults are taken for what is left out. Raises BadRequest for a selector that is none."""
         spec: Object = policy.get("spec") or {}
-        compiler = Compiler(dialect, spec.get("paramKind") is not None, b"" if dialect.store is None else _text(spec))
+        text = _text(spec)
+        compiler = Compiler(dialect, spec.get("paramKind") is not None, text)
         conditions = tuple(_conditions(compiler, spec))
         for index, item in enumerate(spec.get("variables") or ()):
             compiler.variable(
@@ -133,7 +134,7 @@ class CompiledPolicy:
         validations = tuple(_validations(compiler, spec))
         annotations = tuple(_annotations(compiler, spec))
         compiler.keep()
-        asks = AUTHORIZER in str(spec)
+        asks = AUTHORIZER.encode() in text if text else AUTHORIZER in str(spec)
         return cls(
             name=meta.name(policy),
             policy=policy,

@@ -197,10 +197,8 @@ class Compiler:
         return found
 
     def _shared(self, source: str) -> Identity | None:
-        if _NOT_OF_THE_OBJECT.search(source):
-            return None
-        names = _REFERENCE.findall(source)
-        if len(names) != len(_ANY_REFERENCE.findall(source)):
+        names = _references(source)
+        if names is None:
             return None
         parts = []
         for name in names:
@@ -209,6 +207,15 @@ class Compiler:
                 return None
             parts.append(earlier.identity)
         return _identity(self.dialect, source, tuple(parts))
+
+
+@lru_cache(maxsize=4096)
+def _references(source: str) -> tuple[str, ...] | None:
+    """The variables that an expression reads beside the object; None where it may read anything else."""
+    if _NOT_OF_THE_OBJECT.search(source):
+        return None
+    names = _REFERENCE.findall(source)
+    return tuple(names) if len(names) == len(_ANY_REFERENCE.findall(source)) else None
 
 
 def located(error: CompileError) -> str:
