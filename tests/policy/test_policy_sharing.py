@@ -16,6 +16,7 @@ from dabbawala.policy import admission
 from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.index import Index
 from dabbawala.policy.matching import Request
+from dabbawala.policy.scope import Surroundings
 from tests.guard import cases
 
 POLICIES = Path(dabbawala.guard.__file__).parent / "policies"
@@ -91,3 +92,29 @@ def test_a_policy_costs_the_same_whatever_others_have_computed() -> None:
         together = creating(obj)
         for made in index.about(together):
             assert made.cost(together) == made.cost(creating(obj)), made.name
+
+
+LIMITED = CompiledPolicy.of({
+    "metadata": {"name": "limited"},
+    "spec": {
+        "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+        "variables": [
+            {"name": "most", "expression": "int(params == null ? '3' : params.data.most)"},
+            {"name": "doubled", "expression": "variables.most * 2"},
+            {"name": "own", "expression": "object.spec.replicas + variables.doubled"},
+        ],
+        "validations": [{"expression": "variables.own <= 10"}],
+    },
+})  # fmt: skip
+
+
+def test_what_reads_nothing_of_a_request_is_computed_once_and_with_parameters_each_time() -> None:
+    for replicas, most, passes in [(4, "", True), (5, "", False), (4, "4", False), (4, "1", True), (4, "", True)]:
+        request = Request("CREATE", "apps", "v1", "deployments", "Deployment", object={"spec": {"replicas": replicas}})
+        around = Surroundings(params={"data": {"most": most}} if most else None)
+        assert LIMITED.evaluate(request, around).passed is passes
+        assert LIMITED.exactly(request, around).passed is passes
+    constants = {name: variable.constant for name, variable in LIMITED.variables.items()}
+    assert {name: found.answer and found.answer[0] for name, found in constants.items() if found is not None} == {
+        "variables.most": 3, "variables.doubled": 6,
+    }  # fmt: skip

@@ -27,6 +27,7 @@ _ALWAYS = {
 }  # fmt: skip
 # Anything named so anywhere may be one of the variables that differ between policies or requests for one object.
 _NOT_OF_THE_OBJECT = re.compile(r"\b(oldObject|request|params|namespaceObject|authorizer)\b")
+_OF_A_REQUEST = re.compile(r"\b(object|oldObject|request|namespaceObject|authorizer)\b")
 _REFERENCE = re.compile(r"\bvariables\s*\.\s*(\w+)")
 _ANY_REFERENCE = re.compile(r"\bvariables\b")  # in whatever way it is written, such as with a comment before the point
 _ANY: tuple[str, ...] = ()
@@ -71,6 +72,16 @@ class Identity:
         self.holders = 0
 
 
+class Constant:
+    """What a variable says that reads nothing of a request: the same each time, as long as there are no parameters.
+    `answer` is its value and what that costs at most, once somebody has asked."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self) -> None:
+        self.answer: tuple[Any, int] | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Variable:
     """One of `spec.variables`. Those of one `identity` have one value for one object, in whichever policy."""
@@ -78,6 +89,7 @@ class Variable:
     name: str
     program: Evaluable
     identity: Identity | None
+    constant: Constant | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +155,8 @@ class Compiler:
             identity = None
         if identity is not None:
             identity.holders += 1
-        self.variables[VARIABLES + name] = Variable(name, program, identity)
+        constant = Constant() if self._is_constant(source) else None
+        self.variables[VARIABLES + name] = Variable(name, program, identity, constant)
         self._types[VARIABLES + name] = kind
         for authorizer, known in self._known.items():
             self._known[authorizer] = known.extended(VARIABLES + name, kind)
@@ -195,6 +208,15 @@ class Compiler:
         if found is None or found.source != source:
             self._stored = found = None
         return found
+
+    def _is_constant(self, source: str) -> bool:
+        """Whether an expression reads parameters and constants alone. What only a scanner has may be different each
+        time."""
+        if self.dialect.variables or self.dialect.functions or _OF_A_REQUEST.search(source):
+            return False
+        earlier = [self.variables.get(VARIABLES + name) for name in _REFERENCE.findall(source)]
+        known = all(variable is not None and variable.constant is not None for variable in earlier)
+        return known and len(earlier) == len(_ANY_REFERENCE.findall(source))
 
     def _shared(self, source: str) -> Identity | None:
         names = _references(source)

@@ -72,8 +72,13 @@ class Unmetered(dict[str, Any]):
         if variable is None:
             value = self[name] = root(name, self._request, self._around)
             return value
-        identity = variable.identity
-        if identity is None or identity.holders == 1:
+        identity, constant = variable.identity, variable.constant
+        if constant is not None and self._around.params is None:
+            if constant.answer is None:
+                constant.answer = Unmetered(self._request, self._variables, self._around)._alone(variable.program)
+            value, bound = constant.answer
+            self._spent += bound
+        elif identity is None or identity.holders == 1:
             value, bound = variable.program.guess(self)
             self._spent += bound
         else:
@@ -84,6 +89,10 @@ class Unmetered(dict[str, Any]):
                 value = values[identity] = self._learnt(variable.program)
         self[name] = value
         return value
+
+    def _alone(self, program: Evaluable) -> tuple[Any, int]:
+        """What a program says, and what it costs at most where nothing that it reads has been computed yet."""
+        return self.value(program), self._spent
 
     def _learnt(self, program: Evaluable) -> Any:
         """A value that all policies share from now on, and what it costs."""
