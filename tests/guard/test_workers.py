@@ -53,15 +53,16 @@ def test_several_processes_say_what_one_says(world: World, processes: int) -> No
     assert none_left()
 
 
-@pytest.mark.parametrize("objects", [0, 1, 5, 1000])
-@pytest.mark.parametrize("processes", [1, 2, 5])
-def test_the_shares_of_all_processes_are_everything_once(objects: int, processes: int) -> None:
-    for chosen in (CHOSEN, CHOSEN[:1], [check for check in CHOSEN if not check.native], []):
-        shares = workers.shares(objects, chosen, processes)
-        assert len(shares) == processes
-        assert [share.own for share in shares] == [True] + [False] * (processes - 1)
-        for number in range(objects):
-            assert sum(share.natively(number) for share in shares) == 1
+@pytest.mark.parametrize("objects", [0, 1, 5, 127, 128, 129, 1000, 10_000])
+@pytest.mark.parametrize("processes", [2, 5])
+def test_the_runs_of_all_processes_are_everything_once(objects: int, processes: int) -> None:
+    runs = workers.Runs(objects, processes)
+    others = [runs.promised(number) for number in range(processes - 1)]
+    shares = [next(other) for other in others]  # one each, however quick the first process is
+    shares += [share for taker in (others[0], runs.taken(), *others[1:]) for share in taker]
+    runs.close()
+    assert not any(share.own for share in shares)
+    assert sorted(number for share in shares for number in range(share.start, share.end)) == list(range(objects))
 
 
 class Troubled(Engine):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from sys import maxsize
 from typing import NamedTuple
@@ -102,9 +103,10 @@ def collect(report: Report, found: Iterable[Judgement]) -> None:
 
 def judgements(world: World, engine: Engine, share: Share = EVERYTHING) -> Iterator[tuple[Document | None, Judgement]]:
     """What the checks say of each object that is judged, and where it is written, if it is."""
-    for number, item in enumerate(world.inventory):
+    begin, end = (0, None) if share.own else (share.start, share.end)
+    for number, item in enumerate(islice(world.inventory, begin, end), begin):
         natively = share.natively(number)
-        if (natively or share.own) and world.inventory.owner(item) is None:
+        if world.inventory.owner(item) is None:
             native = natively if natively is not share.own else None
             yield item.document, judge_item(item, world, engine, native=native)
     for item in implied(world) if share.own else ():

@@ -1,7 +1,9 @@
 """Judging a large scan in several processes.
 
-Everything has been read when they are forked, so each has the whole world and nothing has to be sent to it; it judges
-its share and sends back what it found. Meant for a process that has one thread and ends soon.
+Everything has been read when they are forked, so each has the whole world and nothing has to be sent to it. The first
+asks all that needs more than one object, so that what is worked out of a whole world is worked out once. The objects,
+for checks that look at one alone, are cut into runs, and whoever is free takes the next: all ends meet, however long
+anything takes. Meant for a process that has one thread and ends soon.
 """
 
 from __future__ import annotations
@@ -13,26 +15,29 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice, pairwise
+from functools import partial
 from typing import Any, BinaryIO, NamedTuple
 
 from dabbawala.guard import scanning
 from dabbawala.guard.checks import Check
 from dabbawala.guard.engine import Engine, Judgement
 from dabbawala.guard.findings import Finding, Place, Status, Subject
-from dabbawala.guard.scanning import EVERYTHING, Share
+from dabbawala.guard.scanning import Share
 from dabbawala.guard.world import World
 
 PROCESSES_MAX = 8
 OBJECTS_MIN = 300
 """Objects that another process must have to judge: below that, making it takes longer than it saves."""
 
-_OWN_COSTS = 1.5  # of native checks, as many take the time of one that asks about other objects
-_BATCH = 256  # judgements that are packed at once
+_RUNS_MAX = 128
+"""Runs of a world: with fewer, some process waits at the end. The number of each is a byte in a pipe."""
 
 
 class WorkerFailed(ChildProcessError):
     """A process ended before it had judged its part."""
+
+
+_OWN = Share(True, 0, 0)
 
 
 class _Worker(NamedTuple):
@@ -46,17 +51,56 @@ def count(objects: int) -> int:
     return max(1, min(cores, PROCESSES_MAX, objects // OBJECTS_MIN))
 
 
+class Runs:
+    """The objects of a world from first to last, each run given to whoever asks next, in whichever process. The first
+    ones are promised, one to each of the other processes."""
+
+    def __init__(self, objects: int, processes: int) -> None:
+        self._objects = objects
+        self._size = max(-(-objects // _RUNS_MAX), 1)
+        self._left, writing = os.pipe()
+        os.write(writing, bytes(range(processes - 1, -(-objects // self._size))))
+        os.close(writing)
+
+    def promised(self, worker: int) -> Iterator[Share]:
+        """What one of the other processes judges: its own run, then what it gets."""
+        yield self._share(worker)
+        yield from self.taken()
+
+    def taken(self) -> Iterator[Share]:
+        """Runs that nobody has, until there are none."""
+        while number := os.read(self._left, 1):
+            yield self._share(number[0])
+
+    def _share(self, number: int) -> Share:
+        start = min(number * self._size, self._objects)
+        return Share(False, start, min(start + self._size, self._objects))
+
+    def close(self) -> None:
+        os.close(self._left)
+
+
 def judgements(world: World, engine: Engine, checks: Sequence[Check], processes: int) -> Iterator[Judgement]:
-    """What the checks say of the objects of a world, in no order that means anything. Raises WorkerFailed."""
+    """What the checks say of the objects of a world, in no order that means anything, but always in the same. Raises
+    WorkerFailed."""
+    if processes == 1:
+        yield from (judgement for _, judgement in scanning.judgements(world, engine))
+        return
     engine.compile({item.resource for item in world.inventory})
-    first, *rest = shares(len(world.inventory), checks, processes)
-    workers = [_fork(world, engine, share) for share in rest]
+    runs = Runs(len(world.inventory), processes)
+    workers = [_fork(world, engine, runs.promised(number)) for number in range(processes - 1)]
     try:
-        yield from (judgement for _, judgement in scanning.judgements(world, engine, first))
+        yield from (judgement for _, judgement in scanning.judgements(world, engine, _OWN))
+        found: dict[int, Iterable[Judgement]] = {}
+        for run in runs.taken():
+            found[run.start] = [judgement for _, judgement in scanning.judgements(world, engine, run)]
         by_id = {check.id: check for check in checks}
         for worker in workers:
-            yield from _received(worker, by_id)
+            found.update(_received(worker, by_id))
+        for start in sorted(found):
+            yield from found[start]
     finally:
+        runs.close()
         for worker in workers:
             with suppress(ProcessLookupError):
                 os.kill(worker.pid, signal.SIGKILL)
@@ -64,21 +108,7 @@ def judgements(world: World, engine: Engine, checks: Sequence[Check], processes:
             os.waitpid(worker.pid, 0)
 
 
-def shares(objects: int, checks: Sequence[Check], processes: int) -> list[Share]:
-    """What each process judges. The first asks all that needs more than one object, so that what is worked out of a
-    whole world is worked out once; the others do as much of the rest as makes all ends meet."""
-    if processes == 1:
-        return [EVERYTHING]
-    native = sum(1 for check in checks if check.native)
-    own = (len(checks) - native) * _OWN_COSTS
-    left = max((native + own) / processes - own, 0)
-    begin = round(objects * left / max(native, 1))
-    step = (objects - begin) / (processes - 1)
-    ends = [begin + round(step * number) for number in range(processes)]
-    return [Share(True, 0, begin), *(Share(False, *pair) for pair in pairwise(ends))]
-
-
-def _fork(world: World, engine: Engine, share: Share) -> _Worker:
+def _fork(world: World, engine: Engine, runs: Iterable[Share]) -> _Worker:
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -89,7 +119,7 @@ def _fork(world: World, engine: Engine, share: Share) -> _Worker:
     status = 1
     try:
         os.close(reading)
-        _work(world, engine, share, writing)
+        _work(world, engine, runs, writing)
         status = 0
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
@@ -102,23 +132,24 @@ def _fork(world: World, engine: Engine, share: Share) -> _Worker:
         os._exit(status)  # and nothing of what the other process has opened or begun
 
 
-def _work(world: World, engine: Engine, share: Share, writing: int) -> None:
+def _work(world: World, engine: Engine, runs: Iterable[Share], writing: int) -> None:
     """Nothing is sent before the end: a full pipe would stop the work."""
-    found = (judgement for _, judgement in scanning.judgements(world, engine, share))
     batches = []
-    while batch := [_packed(judgement) for judgement in islice(found, _BATCH)]:
-        batches.append(marshal.dumps(batch))
+    for run in runs:
+        found = [_packed(judgement) for _, judgement in scanning.judgements(world, engine, run)]
+        batches.append(marshal.dumps((run.start, found)))
     with os.fdopen(writing, "wb") as pipe:
         pipe.writelines(batches)
         pipe.write(marshal.dumps(()))  # this is all
 
 
-def _received(worker: _Worker, checks: dict[str, Check]) -> Iterator[Judgement]:
-    """What a process has found, until it says that this is all. Raises WorkerFailed, and KeyboardInterrupt where that
-    is why it ended."""
+def _received(worker: _Worker, checks: dict[str, Check]) -> Iterator[tuple[int, Iterator[Judgement]]]:
+    """What a process has found, by the beginnings of its runs, until it says that this is all. Raises WorkerFailed, and
+    KeyboardInterrupt where that is why it ended."""
     try:
         while batch := marshal.load(worker.pipe):
-            yield from (_unpacked(one, checks) for one in batch)
+            start, found = batch
+            yield start, map(partial(_unpacked, checks=checks), found)
     except (EOFError, ValueError, TypeError):
         raise _failure(worker) from None
     finally:
