@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +39,12 @@ def test_what_the_server_writes_for_itself_is_left_out() -> None:
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "plain": "y"}
     obj = {"metadata": {"managedFields": [{"manager": "kubectl"}], "annotations": annotations}}
     assert contents.strings(obj) == [{"path": "metadata.annotations.plain", "text": "y"}]
+
+
+@pytest.mark.parametrize("expression", ["^web$", "x|y", "^-", "nowhere", ""])
+def test_strings_that_are_like_something_are_those_strings(expression: str) -> None:
+    wanted = [found for found in contents.strings(POD) if re.search(expression, found["text"])]
+    assert contents.strings_like(POD, expression) == wanted
 
 
 def test_numbers_are_told_with_the_path_that_explains_them() -> None:

@@ -152,3 +152,14 @@ def test_one_wrong_digit_and_any_two_swapped_neighbours_fail_verhoeff() -> None:
     for place in range(11):
         swapped = number[:place] + number[place + 1] + number[place] + number[place + 2 :]
         assert identifiers.verhoeff(swapped) is (swapped == number)
+
+
+@pytest.mark.parametrize(
+    "write", [written_card, written_aadhaar, lambda _: "ABCPK1234L", lambda _: "ravi.k@okhdfcbank"]
+)
+def test_no_text_in_which_something_is_found_is_passed_over_before(write: Callable[[random.Random], str]) -> None:
+    chance = random.Random(13)
+    texts = [f"{write(chance)}{end}" for _ in range(PLANTED) for end in ("", ".", ": it is", "\n")]
+    found = [text for text in texts if identifiers.find(text)]
+    assert len(found) > PLANTED / 2
+    assert all(map(identifiers.POSSIBLE.search, found))

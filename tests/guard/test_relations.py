@@ -23,7 +23,7 @@ from dabbawala.guard.documents import read
 from dabbawala.guard.engine import Engine
 from dabbawala.guard.findings import Report
 from dabbawala.guard.inventory import Inventory, as_selector
-from dabbawala.guard.relations import dialect, regions, zones
+from dabbawala.guard.relations import dialect, regions, settings, zones
 from dabbawala.guard.relations.selecting import Selecting
 from dabbawala.guard.world import World
 from tests.guard import many
@@ -191,3 +191,23 @@ def test_answers_that_a_world_keeps_have_names_of_their_own() -> None:
     written = [path.read_text() for path in Path(scanning.__file__).parent.rglob("*.py")]
     names = [name for text in written for name in re.findall(r'\bonce\(\(?"([^"]+)"', text)]
     assert len(set(names)) == len(names) > 10, names
+
+
+@given(
+    st.dictionaries(st.sampled_from((*zones._TELLING, "app", "tierless")), st.sampled_from(("pci", "Financial", "x")))
+)
+def test_a_prefix_changes_nothing_of_what_a_label_says(labels: dict[str, str]) -> None:
+    prefixed = {f"example.com/{key}": value for key, value in labels.items()}
+    assert zones.is_regulated(labels) == zones.is_regulated(prefixed)
+    assert zones.is_card(labels) == zones.is_card(prefixed)
+    assert zones.is_card({"app": "web", **prefixed}) == ("pci" in (labels.get("compliance"), labels.get("data-class")))
+
+
+def test_a_setting_is_looked_for_in_all_config_maps() -> None:
+    maps = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{number}", "namespace": "a"}, "data": data}
+        for number, data in enumerate((None, ["x"], {"waf": "false"}, {"waf": "true"}))
+    ]
+    for known, answer in ((maps, True), (maps[:3], False)):
+        world = World(Inventory([(found, None) for found in known]), now=NOW)
+        assert settings.configured(world, "waf", "true") is answer

@@ -19,7 +19,7 @@ FOUND_MAX = 50
 _AROUND = 48  # characters before a number in which a word explains it
 _LIST = 3  # numbers of which most must pass before their number alone convinces: 1 in 200 such lists does by chance
 
-POSSIBLE = re.compile(r"\d{4}|@")
+POSSIBLE = re.compile(r"\d{12}|\d{4}[ -]\d{4}|[A-Z]\d{4}[A-Z]|@[a-z]{3,15}(?![\w@\-:/]|\.\w)")
 """What every text has in which something is found."""
 _CARD = re.compile(
     r"(?<![\w.+\-/%@])"

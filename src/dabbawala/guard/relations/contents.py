@@ -4,12 +4,13 @@ it was written for, which the one that it would be stored as has replaced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dabbawala.apimachinery import schema
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.environment import Function
+from dabbawala.cel.strings import matches
 from dabbawala.guard import identifiers as numbers
 from dabbawala.guard.resources import is_unknown_version, lifecycles, release, split
 from dabbawala.guard.world import TYPE, World
@@ -24,6 +25,27 @@ _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 def strings(obj: Mapping[str, Any]) -> list[Object]:
     """The strings of an object, each with its `path` and its `text`, without what the server writes for itself."""
     return [{"path": path, "text": text} for path, text in _strings(obj) if text]
+
+
+def strings_like(obj: Mapping[str, Any], expression: str) -> list[Object]:
+    """The `strings` of an object that a regular expression of CEL matches."""
+    if not any(matches(text, expression) for text in _texts(obj)):
+        return []
+    return [found for found in strings(obj) if matches(found["text"], expression)]
+
+
+def _texts(obj: Any) -> Iterator[str]:
+    """All strings of an object, in no order: most objects have none that is looked for, and where it stood need not be
+    told then."""
+    left = [obj]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            left.extend(value.values())
+        elif isinstance(value, list):
+            left.extend(value)
 
 
 def _strings(obj: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -52,12 +74,18 @@ def _entry(path: str, key: str) -> str:
 
 def identifiers(obj: Mapping[str, Any]) -> list[Object]:
     """Card numbers, Aadhaar, PAN and UPI ids in the strings of an object: `path`, `kind` and `masked`."""
+    if not any(map(_may_hold, _texts(obj))):
+        return []
     return [
         {"path": path, "kind": found.kind, "masked": found.masked}
         for path, text in _strings(obj)
-        if len(text) <= TEXT_MAX and numbers.POSSIBLE.search(text)
+        if _may_hold(text)
         for found in numbers.find(text, about=path)
     ]
+
+
+def _may_hold(text: str) -> bool:
+    return len(text) <= TEXT_MAX and numbers.POSSIBLE.search(text) is not None
 
 
 def written(world: World, obj: Object) -> str:
@@ -85,6 +113,7 @@ def lifecycle(world: World, api_version: str, kind: str) -> Object:
 
 FUNCTIONS = (
     Function("strings", ("dyn",), "list<dyn>", strings),
+    Function("stringsLike", ("dyn", "string"), "list<dyn>", strings_like),
     Function("identifiers", ("dyn",), "list<dyn>", identifiers),
     Function("written", (TYPE, "dyn"), "string", written, receiver=True),
     Function("lifecycle", (TYPE, "string", "string"), "map<string, string>", lifecycle, receiver=True),

@@ -8,6 +8,7 @@ from typing import Any
 
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.environment import Function
+from dabbawala.guard.world import TYPE, World
 
 _HOURS = {"h": 1, "d": 24, "w": 168, "m": 720, "y": 8760}
 _DAY = 24
@@ -63,7 +64,18 @@ def traceable(server: str) -> bool:
     return server in _TRACEABLE or server.endswith(_TRACEABLE_ENDS)
 
 
+def configured(world: World, key: str, value: str) -> bool:
+    """Whether some ConfigMap has that value under a key."""
+    return world.once(("configured", key, value), lambda: any(_has(c, key, value) for c in world.objects("ConfigMap")))
+
+
+def _has(config: Object, key: str, value: str) -> bool:
+    data = config.get("data")
+    return isinstance(data, dict) and data.get(key) == value
+
+
 FUNCTIONS = (
+    Function("configured", (TYPE, "string", "string"), "bool", configured, receiver=True),
     Function("retentions", ("dyn",), "list<dyn>", retentions),
     Function("timeServers", ("dyn",), "list<string>", time_servers),
     Function("traceable", ("string",), "bool", traceable),

@@ -22,6 +22,7 @@ _ENVIRONMENTS = {
     **dict.fromkeys(("production", "prod", "prd", "live"), PRODUCTION),
     **dict.fromkeys(("test", "testing", "dev", "development", "staging", "stage", "qa", "uat", "sandbox"), TEST),
 }
+_TELLING = frozenset(("pci-scope", "compliance", "data-class", "data-residency", "security-zone", "tier"))
 _WORD = re.compile(r"[a-z]+")
 
 Labels = Mapping[str, str]
@@ -41,13 +42,20 @@ def around(world: World, namespace: str, labels: Labels) -> Labels:
     return {**meta.labels(home), **labels} if home else labels
 
 
+def _tells(labels: Labels) -> bool:
+    """Whether any label may say something here: most objects have none that does."""
+    return any(key.rpartition("/")[2] in _TELLING for key in labels)
+
+
 def is_card(labels: Labels) -> bool:
+    if not _tells(labels):
+        return False
     scoped = label(labels, "pci-scope").lower() in _YES or label(labels, "compliance").lower().startswith("pci")
     return scoped or label(labels, "data-class").lower() in CARD
 
 
 def is_regulated(labels: Labels) -> bool:
-    return (
+    return _tells(labels) and (
         is_card(labels)
         or label(labels, "data-class").lower() in REGULATED
         or label(labels, "data-residency").lower() in ("india", "in")
