@@ -354,6 +354,41 @@ def test_a_connection_that_is_over_is_heard_of() -> None:
         network.close()
 
 
+def ended(network: Network, port: int) -> list[tuple[str, int]]:
+    """What is heard until a connection from a port of this process to that one has ended: types and peers' ports."""
+    found: list[tuple[str, int]] = []
+    while (events.CONNECT, port) not in found:
+        assert select.select([network.hearing], [], [], SECONDS_MAX)[0], "the kernel did not tell"
+        found += [(one.type, one.peer.remote_port) for one in network.hear()]
+    return found
+
+
+def test_what_was_accepted_is_not_taken_for_a_connection_to_whoever_asked() -> None:
+    """Before anybody has looked, and when the listener is gone before it ends."""
+    network = own_network()
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            with socket.create_connection(("127.0.0.1", port)) as early:
+                asked = [early.getsockname()[1]]
+                server.accept()[0].close()
+            found = ended(network, port)
+            list(network.look())
+            late = socket.create_connection(("127.0.0.1", port))
+            asked.append(late.getsockname()[1])
+            accepted = server.accept()[0]
+        list(network.look())
+        accepted.close()
+        late.close()
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            last = other.getsockname()[1]
+            socket.create_connection(("127.0.0.1", last)).close()
+            found += ended(network, last)
+        assert not [peer for _, peer in found if peer in asked]
+    finally:
+        network.close()
+
+
 def test_a_network_that_cannot_be_entered_says_why() -> None:
     [said] = networks.enter([2**22 - 1])
     assert said == "No such file or directory"

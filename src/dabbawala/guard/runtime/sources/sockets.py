@@ -1,8 +1,9 @@
 """Connections and listeners of pods, by socket diagnosis in each pod's own network.
 
 Live sockets are listed every few seconds, and soon after a program has started; TCP sockets that end are told by the
-kernel, so that a short connection is seen too, at its end. What is missed: UDP that comes and goes between two looks,
-packets without a socket of its kind (raw, packet), and the peer's port of a connection that was refused.
+kernel, so that a short connection is seen too, at its end. A connection from a port at which the pod listens, or has
+listened, was accepted there. What is missed: UDP that comes and goes between two looks, packets without a socket of its
+kind (raw, packet), the peer's port of a connection that was refused, and whatever leaves from a listener's port.
 Source: sock_diag(7), include/uapi/linux/inet_diag.h.
 """
 
@@ -14,6 +15,7 @@ import socket
 import struct
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dabbawala.guard.runtime import events
@@ -24,7 +26,9 @@ _BY_FAMILY = 20
 _REQUEST_DUMP = 0x301
 _DONE, _ERROR = 3, 2
 _ESTABLISHED, _SYN_SENT, _CLOSE_WAIT, _LISTEN = 1, 2, 8, 10
-_STATES = 1 << _ESTABLISHED | 1 << _SYN_SENT | 1 << _CLOSE_WAIT | 1 << _LISTEN
+_STATES = {
+    "tcp": 1 << _ESTABLISHED | 1 << _SYN_SENT | 1 << _CLOSE_WAIT | 1 << _LISTEN, "udp": 1 << _ESTABLISHED,
+}  # fmt: skip
 _MESSAGE = struct.Struct("=BBBB")
 _PORT = struct.Struct(">H")
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -48,12 +52,14 @@ class Found:
 
 @dataclass(slots=True)
 class Network:
-    """One pod's network, through two sockets made there. `losses` counts ends that the kernel could not tell."""
+    """One pod's network, through two sockets made there. `losses` counts ends that the kernel could not tell;
+    `listened` has the ports, by protocol, at which something has ever listened: what was accepted there may end after
+    the listener."""
 
     asking: socket.socket
     hearing: socket.socket
     losses: int = 0
-    listening: set[tuple[str, int]] = field(default_factory=set)
+    listened: set[tuple[str, int]] = field(default_factory=set)
     _known: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -66,19 +72,29 @@ class Network:
 
     def look(self) -> Iterator[Found]:
         """All sockets there are now; those not reported before. OSError when the kernel refuses."""
-        rows = [(name, row) for name in _PROTOCOLS for row in self._rows(name)]
-        listening = {(name, row.peer.local_port) for name, row in rows if row.listens}
+        rows = [(name, row) for name, states in _STATES.items() for row in self._rows(name, states)]
+        self.listened |= {(name, row.peer.local_port) for name, row in rows if row.listens}
         fresh = [(name, row) for name, row in rows if self._is_new(row.cookie)]
-        self.listening = listening
         for name, row in fresh:
             if row.listens:
                 here = Peer(name, row.peer.local, row.peer.local_port)
                 yield Found(events.LISTEN, here, row.inode)
-            elif row.peer.remote_port and (name, row.peer.local_port) not in listening:
+            elif row.peer.remote_port and (name, row.peer.local_port) not in self.listened:
                 yield Found(events.CONNECT, row.peer, row.inode)
 
     def hear(self) -> Iterator[Found]:
-        """TCP sockets that have ended, unless they were reported while they lived."""
+        """TCP sockets that have ended, unless they were reported while they lived. Who listens is asked anew where it
+        matters: a server may have begun, and answered, since the last look."""
+        ended = list(self._ended())
+        if ended:
+            with suppress(OSError):  # the next look says that the kernel refuses
+                self.listened |= {("tcp", row.peer.local_port) for row in self._rows("tcp", 1 << _LISTEN)}
+        for row in ended:
+            if ("tcp", row.peer.local_port) not in self.listened and self._is_new(row.cookie):
+                yield Found(events.CONNECT, row.peer, 0)
+
+    def _ended(self) -> Iterator[_Row]:
+        """Those that the kernel has told of, but for what is known to have been accepted: of that there is the most."""
         for _ in range(_READS_MAX):
             try:
                 data = self.hearing.recv(_READ_BYTES)
@@ -90,11 +106,11 @@ class Network:
                 self.losses += 1
                 continue
             (local_port,) = _PORT.unpack_from(data, 20)
-            if ("tcp", local_port) in self.listening:
+            if ("tcp", local_port) in self.listened:
                 continue
             row = _row("tcp", data, 16)
-            if not _is_nowhere(row.peer.remote) and self._is_new(row.cookie):
-                yield Found(events.CONNECT, row.peer, 0)
+            if not _is_nowhere(row.peer.remote):
+                yield row
 
     def _is_new(self, cookie: bytes) -> bool:
         if cookie in self._known:
@@ -104,9 +120,8 @@ class Network:
             self._known.popitem(last=False)
         return True
 
-    def _rows(self, protocol: str) -> Iterator[_Row]:
+    def _rows(self, protocol: str, states: int) -> Iterator[_Row]:
         for family in (socket.AF_INET, socket.AF_INET6):
-            states = _STATES if protocol == "tcp" else 1 << _ESTABLISHED
             body = struct.pack("=BBBBI48x", family, _PROTOCOLS[protocol], 0, 0, states)
             self.asking.send(struct.pack("=IHHII", 16 + len(body), _BY_FAMILY, _REQUEST_DUMP, 1, 0) + body)
             yield from self._answers(protocol)
