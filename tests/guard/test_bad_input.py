@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from dabbawala.guard import checks, documents, scanning, sources
+from dabbawala.guard.decoding import FILE_BYTES_MAX
 from dabbawala.guard.defaulting import Preparation
-from dabbawala.guard.documents import FILE_BYTES_MAX
 from dabbawala.guard.inventory import Inventory
 from tests.guard import bad_files
 from tests.guard.bad_files import Bad

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from dabbawala.guard import checks, embedding, scanning
+from dabbawala.guard import checks, embedding, readers, scanning
 from dabbawala.guard.engine import Engine
 from dabbawala.guard.findings import Report, Status
 from dabbawala.guard.images import reading
@@ -40,7 +40,7 @@ def scanned(case: Case) -> Report:
     """What a scan of the case's objects says, with the check alone."""
     text = case.text.encode() or b"\n---\n".join(orjson.dumps(obj) for obj in case.objects)
     report = Report()
-    documents = list(scanning.documents_of(embedding.read(case.file, text), report))
+    documents = list(readers.documents_of(embedding.read(case.file, text), report))
     known = scanning.inventory_of(documents, report)
     assert not report.problems, (str(case), report.problems)
     assert case.text or not any(document.faults for document in documents), str(case)

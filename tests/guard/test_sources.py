@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dabbawala.guard import charts, documents, kustomize, rendering, sources
+from dabbawala.guard import charts, decoding, kustomize, rendering, sources
 from dabbawala.guard.charts import Values
 from dabbawala.guard.documents import Document
 from dabbawala.guard.findings import Problem
@@ -153,7 +153,7 @@ def test_a_name_that_is_not_utf_8_is_a_problem_that_any_report_can_show(tmp_path
 def test_a_file_that_is_too_large_is_not_even_opened(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     with path.open("wb") as file:
-        file.truncate(documents.FILE_BYTES_MAX + 1)
+        file.truncate(decoding.FILE_BYTES_MAX + 1)
     assert problem(path).code == "too-large"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from dabbawala.guard import checks, scanning, workers
+from dabbawala.guard import checks, processes, scanning, workers
 from dabbawala.guard.engine import Engine, Judgement
 from dabbawala.guard.findings import Report
 from dabbawala.guard.world import World
@@ -93,20 +93,20 @@ class Leaving(Troubled):
 
 
 def test_a_process_that_is_killed_is_told(world: World) -> None:
-    with pytest.raises(workers.WorkerFailed, match="was ended by SIGKILL: too little memory, perhaps; use --jobs 1"):
+    with pytest.raises(processes.WorkerFailed, match="was ended by SIGKILL: too little memory, perhaps; use --jobs 1"):
         judged(world, 3, Troubled(CHOSEN, now=NOW))
     assert none_left()
 
 
 def test_a_process_that_fails_is_told_and_why(world: World, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(workers.WorkerFailed, match="failed; what it says stands above"):
+    with pytest.raises(processes.WorkerFailed, match="failed; what it says stands above"):
         judged(world, 2, Raising(CHOSEN, now=NOW))
     assert "AttributeError: a defect of ours" in capfd.readouterr().err
     assert none_left()
 
 
 def test_a_process_that_leaves_without_a_word_is_told(world: World) -> None:
-    with pytest.raises(workers.WorkerFailed):
+    with pytest.raises(processes.WorkerFailed):
         judged(world, 2, Leaving(CHOSEN, now=NOW))
     assert none_left()
 
@@ -125,5 +125,5 @@ def test_whoever_stops_listening_leaves_no_process(world: World) -> None:
 
 
 def test_a_small_scan_is_judged_by_one_process() -> None:
-    assert workers.count(workers.OBJECTS_MIN - 1) == 1
-    assert workers.count(100 * workers.OBJECTS_MIN) == min(len(os.sched_getaffinity(0)), workers.PROCESSES_MAX)
+    assert processes.count(processes.OBJECTS_MIN - 1) == 1
+    assert processes.count(100 * processes.OBJECTS_MIN) == min(len(os.sched_getaffinity(0)), processes.PROCESSES_MAX)

@@ -49,17 +49,18 @@ class Files:
 
     def scan(self, paths: Sequence[str], asked: Asked, show: Callable[[Report], None]) -> Report:
         gc.disable()  # what a scan makes is needed to its end, and its values refer to nothing in circles
-        from dabbawala.guard import scanning, workers
+        from dabbawala.guard import processes, readers, scanning, workers
         from dabbawala.guard.cache import Cache, folder_of
+        from dabbawala.guard.findings import Report
 
         kept = Cache(folder_of(os.environ))
         chosen, now = asked.checks(kept.checks), SystemClock().now()
-        world, engine, report = scanning.begun(
-            paths, chosen, asked.exceptions, now=now, store=kept.store, target=self.target
-        )
+        report = Report(checks=chosen)
+        found = readers.read(paths, report, self.jobs)
+        world, engine = scanning.begun(found, report, asked.exceptions, now=now, store=kept.store, target=self.target)
         world.images = self.told.beside(report, now, engine.exceptions)
         report.objects += len(world.inventory)
-        jobs = self.jobs or workers.count(len(world.inventory))
+        jobs = self.jobs or processes.count(len(world.inventory))
         scanning.collect(report, workers.judgements(world, engine, chosen, jobs))
         kept.save()
         show(report)
@@ -118,7 +119,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of a scan of files; it gets them as `files`."""
 
     @click.option("-j", "--jobs", type=click.IntRange(0, 64), default=0, metavar="N",
-                  help="Judge in N processes; otherwise in as many as pay.")  # fmt: skip
+                  help="Read and judge in N processes; otherwise in as many as pay.")  # fmt: skip
     @click.option("--watch", is_flag=True, help="Go on, and say of every change of the files what it brings and ends.")
     @click.option("--kubernetes-version", metavar="X.Y", callback=_release,
                   help="The release that the manifests are for: what it no longer serves is found.")  # fmt: skip

@@ -180,7 +180,7 @@ def _prove(wish: Wish, pieces: Sequence[Piece]) -> None:
 
 
 def _wish(ctx: click.Context, sources: Sources, inventory: Inventory | None, namespaces: tuple[str, ...]) -> Wish:
-    from dabbawala.guard.documents import FILE_BYTES_MAX
+    from dabbawala.guard.decoding import FILE_BYTES_MAX
     from dabbawala.guard.generate import observed, service_graph, traffic
 
     if sources.graph:

@@ -6,9 +6,8 @@ are read all the same, since `---` at the beginning of a line ends a document wh
 
 from __future__ import annotations
 
-import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import PurePath
@@ -17,14 +16,11 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from dabbawala.apimachinery.meta import Object
-from dabbawala.guard import composing, json_text, positions
+from dabbawala.guard import composing, decoding, json_text, positions
 from dabbawala.guard.composing import VALUES_MAX, Built, Unreadable
 from dabbawala.guard.findings import Place, Problem
 from dabbawala.guard.heap import Heap
 from dabbawala.guard.positions import Layout, Position, Text
-
-FILE_BYTES_MAX = 32 * 1024 * 1024
-"""A file that is larger is not read; ten thousand ordinary manifests are smaller."""
 
 DOCUMENTS_MAX = 50_000
 """Documents of one file, empty ones among them."""
@@ -44,13 +40,9 @@ _EMPTY = re.compile(r"(?:\s++|#[^\n]*+|---(?=\s|\Z)|\.\.\.(?=\s|\Z))*+\Z")
 _LINES = "lines["
 _LINE = re.compile(r"lines\[(\d+)\]")
 _TEMPLATE = re.compile(r"\{\{[-\s\w.$\"`(/*]")
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
-)  # fmt: skip
 
 _REMEDIES = {
-    "too-large": "Split the file; dumps of a cluster are scanned with --live.",
+    "too-large": decoding.SPLIT,
     "too-deep": "Flatten the document; no Kubernetes object nests as deep.",
     "yaml-bomb": "Write out what the aliases stand for, or use fewer of them.",
     "yaml-cycle": "Remove the alias from what its anchor names.",
@@ -60,6 +52,7 @@ _REMEDIES = {
     "yaml-characters": "Remove the character, or write it as an escape in double quotes.",
     "json-syntax": "Correct the JSON at this place.",
 }
+_READERS = (composing.documents, json_text.documents)
 _SYNTAX = "Correct the YAML at this place: indentation, quotes and brackets are the usual causes."
 _TEMPLATED = "Scan the chart's folder (the one with Chart.yaml), so that its templates are rendered first."
 
@@ -238,7 +231,7 @@ def read(path: str | PurePath, data: bytes) -> Reading:
     """The documents of a file's content. `path` is only the name that problems and positions are reported under; its
     suffix .json says that nothing but JSON is meant."""
     file = str(path)
-    text, problem = decoded(file, data)
+    text, problem = decoding.decoded(file, data)
     if text is None:
         return Reading([], [problem] if problem else [])
     reader = _Reader(file, text)
@@ -251,34 +244,42 @@ def read(path: str | PurePath, data: bytes) -> Reading:
     return Reading(reader.documents, reader.problems)
 
 
+def sent(found: Sequence[Document], heap: Heap) -> tuple[Any, ...] | None:
+    """What another process makes the documents of a file of, packed into this heap. None where one is made of
+    something, is only a part of what is read at once, or has a fault: then it had better read the file."""
+    if any(document._span is None or document.origin is not None or document.faults for document in found):
+        return None
+    for document in found:
+        document.pack(heap)
+    return found[0]._text.sent() if found else "", [_sent(document) for document in found]
+
+
+def _sent(document: Document) -> tuple[Any, ...]:
+    assert document._span is not None
+    reader, start, end = document._span
+    how = _READERS.index(reader), start, end
+    return document._packed, how, document.index, document.is_object, document.kind
+
+
+def received(given: tuple[Any, ...], file: str, heap: Heap, *, above: int) -> Iterator[Document]:
+    """The documents of a file that another process has read; `above` is where the heap has what that one's had."""
+    content, found = given
+    text = Text.received(content, heap, above)
+    for (packed, layout), (reader, start, end), index, is_object, kind in found:
+        document = Document.__new__(Document)
+        document._object = document._layout = document.origin = None
+        document._heap, document._packed = heap, (packed + above, layout and layout + above)
+        document._text, document._span = text, _Span(_READERS[reader], start, end)
+        document.file, document.row, document.faults = file, 0, []
+        document.index, document.is_object, document.kind = index, is_object, kind
+        yield document
+
+
 def made(obj: Object, text: str, *, file: str) -> Document:
     """A document that stands for something that is not written as an object; its `origin` knows where."""
     layout = Layout()
     layout.add(None, 0, (0, len(text)))
     return Document(obj, _Written(file, Text(text), layout, 0, None), index=0)
-
-
-def too_large(file: str, size: int) -> Problem:
-    message = f"the file has {size:,} bytes; {FILE_BYTES_MAX:,} are read at most"
-    return Problem(Place(file), "too-large", message, _REMEDIES["too-large"])
-
-
-def decoded(file: str, data: bytes) -> tuple[str | None, Problem | None]:
-    """The text of a file, or why there is none."""
-    if len(data) > FILE_BYTES_MAX:
-        return None, too_large(file, len(data))
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
-    if b"\0" in data and encoding in ("utf-8", "utf-8-sig"):
-        line = data.count(b"\n", 0, data.index(b"\0")) + 1
-        remedy = "Leave it out of the scan, or save it as text in UTF-8."
-        return None, Problem(Place(file, line, 1), "binary", "the file is binary: it has a NUL byte", remedy)
-    try:
-        return data.decode(encoding), None
-    except UnicodeDecodeError as wrong:
-        good = data[: wrong.start].decode(encoding, "ignore")
-        place = Place(file, good.count("\n") + 1, len(good) - good.rfind("\n"))
-        message = f"the text is not {encoding.removesuffix('-sig').upper()}: {wrong.reason} at byte {wrong.start}"
-        return None, Problem(place, "not-utf-8", message, "Save the file as UTF-8.")
 
 
 def _chunks(text: str) -> Iterator[tuple[int, int]]:

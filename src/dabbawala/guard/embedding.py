@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dabbawala.apimachinery.meta import Object
-from dabbawala.guard import documents
+from dabbawala.guard import decoding, documents
 from dabbawala.guard.documents import Document, Reading
 from dabbawala.guard.findings import Place
 from dabbawala.guard.languages import pipelines, shapes
@@ -111,7 +111,7 @@ def read(file: str, data: bytes) -> Reading:
     kind = shapes.of_text(file)
     if not kind:
         return documents.read(file, data)
-    text, problem = documents.decoded(file, data)
+    text, problem = decoding.decoded(file, data)
     if text is None:
         return Reading([], [problem] if problem is not None else [])
     found = documents.made(_object(kind, {"name": file}, _model(kind, text, "", ())), text, file=file)

@@ -25,3 +25,13 @@ class Heap:
     def get(self, number: int) -> bytes:
         start = number >> _SIZE_BITS
         return bytes(memoryview(self._data)[start : start + (number & (1 << _SIZE_BITS) - 1)])
+
+    def sent(self) -> bytes:
+        """All of it, for another process."""
+        return bytes(self._data)
+
+    def take(self, data: bytes) -> int:
+        """Put all that another heap has behind what is here. What is to be added to its numbers."""
+        above = len(self._data) << _SIZE_BITS
+        self._data += data
+        return above

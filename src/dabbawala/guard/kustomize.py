@@ -17,7 +17,8 @@ import orjson
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard import documents
-from dabbawala.guard.documents import FILE_BYTES_MAX, Document, Reading
+from dabbawala.guard.decoding import FILE_BYTES_MAX
+from dabbawala.guard.documents import Document, Reading
 from dabbawala.guard.findings import Place, Problem
 
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dabbawala.apimachinery.meta import Object
-from dabbawala.guard import scanning, sources
+from dabbawala.guard import readers, scanning, sources
 from dabbawala.guard.defaulting import Preparation
 from dabbawala.guard.documents import Document, Reading
 from dabbawala.guard.findings import Problem, Report
@@ -33,7 +33,7 @@ class Part:
     @classmethod
     def of(cls, reading: Reading, *, stamp: object = None, state: State | None = None) -> Part:
         report = Report()
-        documents = list(scanning.documents_of(reading, report))
+        documents = list(readers.documents_of(reading, report))
         return cls(stamp, state, documents, report.problems)
 
     @property

@@ -69,6 +69,19 @@ class Text:
             self._heap, self._number = heap, heap.put(self._content.encode("utf-8", "surrogatepass"))
             self._content = None
 
+    def sent(self) -> str | int:
+        """What another process makes it of: itself, or where it is kept."""
+        return self._number if self._content is None else self._content
+
+    @classmethod
+    def received(cls, sent: str | int, heap: Heap, above: int) -> Text:
+        made = cls("")
+        if isinstance(sent, str):
+            made._content = sent
+        else:
+            made._content, made._heap, made._number = None, heap, sent + above
+        return made
+
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column, from 1, of an offset in characters."""
         block, content = offset // _BLOCK, self.content

@@ -15,15 +15,15 @@ from typing import NamedTuple
 from dabbawala.api import guard_v1alpha1
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cel.environment import Store
-from dabbawala.guard import embedding, exceptions, requests, sources
+from dabbawala.guard import exceptions, readers, requests, sources
 from dabbawala.guard.checks import Check
 from dabbawala.guard.defaulting import Preparation
-from dabbawala.guard.documents import Document, Reading
+from dabbawala.guard.documents import Document
 from dabbawala.guard.engine import Engine, Judgement, PlaceOf
 from dabbawala.guard.exceptions import PolicyException
 from dabbawala.guard.findings import Finding, Place, Problem, Report
-from dabbawala.guard.heap import Heap
 from dabbawala.guard.inventory import Inventory, Item
+from dabbawala.guard.readers import FAULTS
 from dabbawala.guard.resources import Release
 from dabbawala.guard.world import World
 from dabbawala.policy.matching import Request
@@ -44,8 +44,6 @@ class Share(NamedTuple):
 
 EVERYTHING = Share()
 DEFINITION = "CustomResourceDefinition"
-FAULTS = frozenset(("duplicate-key",))
-"""Codes of problems with which a document can be read all the same."""
 
 
 def of_paths(
@@ -59,27 +57,27 @@ def of_paths(
 ) -> Report:
     """Scan what these paths hold. Reading never raises: what cannot be read is among the report's problems. `target` is
     the release of Kubernetes that must serve the objects."""
-    world, engine, report = begun(paths, checks, excepted, now=now, store=store, target=target)
+    report = Report(checks=checks)
+    world, engine = begun(readers.read(paths, report), report, excepted, now=now, store=store, target=target)
     judge(world, engine, report)
     return report
 
 
 def begun(
-    paths: Iterable[str],
-    checks: Sequence[Check],
+    found: Sequence[Document],
+    report: Report,
     excepted: Iterable[Path] = (),
     *,
     now: datetime,
     store: Store | None = None,
     target: Release | None = None,
-) -> tuple[World, Engine, Report]:
-    """As `of_paths`, before anything is judged."""
-    report = Report(checks=checks)
+) -> tuple[World, Engine]:
+    """As `of_paths`, of what has been read and before anything is judged."""
     given = list(exceptions_of(excepted, report.problems))
-    found = inventory_of(list(_documents(paths, report)), report)
-    found.resources.target = target
+    inventory = inventory_of(found, report)
+    inventory.resources.target = target
     report.problems.sort(key=lambda problem: (problem.place.file, problem.place.line, problem.place.column))
-    return World(found, now=now), Engine(checks, given, now=now, store=store), report
+    return World(inventory, now=now), Engine(report.checks, given, now=now, store=store)
 
 
 def judge(world: World, engine: Engine, report: Report) -> None:
@@ -164,34 +162,7 @@ def _nowhere(field: str) -> Place:
 
 def read(paths: Iterable[str], report: Report) -> Inventory:
     """The objects of these paths as they would be stored. Problems go into the report."""
-    return inventory_of(list(_documents(paths, report)), report)
-
-
-def _documents(paths: Iterable[str], report: Report) -> Iterator[Document]:
-    heap = Heap()
-    for source in sources.find(paths):
-        reading = source.read()
-        report.files += 1
-        for document in documents_of(reading, report):
-            document.pack(heap)
-            yield document
-
-
-def documents_of(reading: Reading, report: Report) -> Iterator[Document]:
-    """What checks can be asked about of a file: its objects, and what stands in them. Problems go into the report."""
-    report.problems += _apart(reading)
-    for document in reading.documents:
-        yield from embedding.documents_of(document)
-
-
-def _apart(reading: Reading) -> Iterator[Problem]:
-    """The problems of a file, without those that are faults of one of its documents."""
-    for problem in reading.problems:
-        before = [document for document in reading.documents if document.line <= problem.place.line]
-        if problem.code in FAULTS and before:
-            before[-1].faults.append(problem)
-        else:
-            yield problem
+    return inventory_of(readers.read(paths, report), report)
 
 
 def inventory_of(documents: Sequence[Document], report: Report) -> Inventory:

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from dabbawala.guard import charts, documents, embedding, kustomize
+from dabbawala.guard import charts, decoding, embedding, kustomize
 from dabbawala.guard.charts import PLAIN, Values
-from dabbawala.guard.documents import FILE_BYTES_MAX, Reading
+from dabbawala.guard.decoding import FILE_BYTES_MAX
+from dabbawala.guard.documents import Reading
 from dabbawala.guard.findings import Place, Problem
 from dabbawala.guard.languages import shapes
 
@@ -33,7 +34,7 @@ SKIPPED = frozenset((
 ))  # fmt: skip
 STDIN = "-"
 STDIN_NAME = "<stdin>"
-FILE, CHART, KUSTOMIZATION = "file", "chart", "kustomization"
+FILE, CHART, KUSTOMIZATION, STREAM = "file", "chart", "kustomization", "stream"
 
 _ACCESS = "Give read access to it, or leave it out of the scan."
 _OTHERS = frozenset(("not-an-object", "template", "json-syntax"))
@@ -79,20 +80,17 @@ class Entry(NamedTuple):
 def find(paths: Iterable[str | Path], *, values: Values = PLAIN, stdin: BinaryIO | None = None) -> Iterator[Source]:
     """The sources of these paths, in their order, a folder's by name. `-` is the standard input; `values` are what
     charts are rendered with."""
-    seen: set[tuple[int, int]] = set()
-    for path in paths:
-        if str(path) == STDIN:
-            yield Source(STDIN_NAME, (stdin or sys.stdin.buffer).read(FILE_BYTES_MAX + 1))
-            continue
-        for entry in _listed(Path(path), seen):
-            yield opened(entry, values)
+    return (opened(entry, values, stdin) for entry in listed(paths))
 
 
 def listed(paths: Iterable[str | Path]) -> Iterator[Entry]:
     """What there is to read, without reading it."""
     seen: set[tuple[int, int]] = set()
     for path in paths:
-        yield from _listed(Path(path), seen)
+        if str(path) == STDIN:
+            yield Entry(Path(STDIN), STREAM)
+        else:
+            yield from _listed(Path(path), seen)
 
 
 def _listed(path: Path, seen: set[tuple[int, int]]) -> Iterator[Entry]:
@@ -152,8 +150,10 @@ def _is_part(folder: Path, inner: set[Path]) -> bool:
     return folder.resolve() in inner or kustomize.is_component(folder)
 
 
-def opened(entry: Entry, values: Values = PLAIN) -> Source:
+def opened(entry: Entry, values: Values = PLAIN, stdin: BinaryIO | None = None) -> Source:
     """The source of an entry, its content read."""
+    if entry.kind == STREAM:
+        return Source(STDIN_NAME, (stdin or sys.stdin.buffer).read(FILE_BYTES_MAX + 1))
     name = str(entry.path)
     if entry.failed is not None:
         return Source(entry.failed.place.file, problems=(entry.failed,))
@@ -240,7 +240,7 @@ def _content(entry: Entry) -> Source:
     """What is too large is not read at all."""
     path, size = entry.path, entry.size
     if size > FILE_BYTES_MAX:
-        problem = documents.too_large(str(path), size)
+        problem = decoding.too_large(str(path), size)
         return Source(str(path), problems=(problem,))
     try:
         with path.open("rb") as file:
