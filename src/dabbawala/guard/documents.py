@@ -88,7 +88,7 @@ class Document:
 
     __slots__ = (
         "_heap", "_layout", "_object", "_packed", "_span", "_text",
-        "faults", "file", "index", "is_object", "kind", "origin", "row",
+        "api_version", "faults", "file", "index", "is_object", "kind", "origin", "row",
     )  # fmt: skip
 
     def __init__(self, obj: Object, written: _Written, *, index: int) -> None:
@@ -100,7 +100,7 @@ class Document:
         self.file = written.file
         self.index = index
         self.is_object = _has_kind(obj)
-        self.kind = str(obj.get("kind", ""))
+        self.api_version, self.kind = str(obj.get("apiVersion", "")), str(obj.get("kind", ""))
         self.origin: Origin | None = None
         self.faults: list[Problem] = []
 

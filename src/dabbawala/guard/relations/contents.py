@@ -94,7 +94,7 @@ def written(world: World, obj: Object) -> str:
     group, _ = split(version)
     item = world.inventory.get(kind, metadata.get("namespace") or "", metadata.get("name") or "", group=group)
     document = None if item is None else item.document
-    return version if document is None else str(document.object["apiVersion"])
+    return version if document is None else document.api_version
 
 
 def lifecycle(world: World, api_version: str, kind: str) -> Object:
