@@ -258,20 +258,20 @@ def _sent(document: Document) -> tuple[Any, ...]:
     assert document._span is not None
     reader, start, end = document._span
     how = _READERS.index(reader), start, end
-    return document._packed, how, document.index, document.is_object, document.kind
+    return document._packed, how, document.index, document.is_object, document.api_version, document.kind
 
 
 def received(given: tuple[Any, ...], file: str, heap: Heap, *, above: int) -> Iterator[Document]:
     """The documents of a file that another process has read; `above` is where the heap has what that one's had."""
     content, found = given
     text = Text.received(content, heap, above)
-    for (packed, layout), (reader, start, end), index, is_object, kind in found:
+    for (packed, layout), (reader, start, end), index, is_object, version, kind in found:
         document = Document.__new__(Document)
         document._object = document._layout = document.origin = None
         document._heap, document._packed = heap, (packed + above, layout and layout + above)
         document._text, document._span = text, _Span(_READERS[reader], start, end)
         document.file, document.row, document.faults = file, 0, []
-        document.index, document.is_object, document.kind = index, is_object, kind
+        document.index, document.is_object, document.api_version, document.kind = index, is_object, version, kind
         yield document
 
 
