@@ -314,7 +314,7 @@ def test_every_field_of_any_document_has_its_exact_place(value: dict[str, Any], 
 
 def test_many_places_are_where_each_of_them_is() -> None:
     text = (
-        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\n  labels: {a.b/c: d, e: f}\n  annotations: {a: b}\n"
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\n  labels: {a.b/c: d, e: f, g.h.i: j}\n  annotations: {a: b}\n"
         "spec:\n  initContainers:\n  - name: first.one\n    image: i\n    ports: [{name: p.q, containerPort: 1}]\n"
         "  containers:\n  - name: web\n    image: &i j\n    env: [{name: K, value: v}]\n  - {name: '0', image: *i}\n"
     )
@@ -322,8 +322,8 @@ def test_many_places_are_where_each_of_them_is() -> None:
     fields = ["name", "image", "ports[0].containerPort", "ports[p.q]", "env[K].value", "env[K].valueFrom.x", "x.y.z"]
     paths = [
         "", "spec", "spec.x", "spec.containers",
-        "metadata.labels['a.b/c']", "metadata.labels.a.b/c", "metadata.labels.e",
-        "metadata.labels.a.b/d", "metadata.annotations.a.b",
+        "metadata.labels['a.b/c']", "metadata.labels.a.b/c", "metadata.labels.e", "metadata.labels.g.h.i",
+        "metadata.labels.a.b/d", "metadata.labels.g.h.x", "metadata.annotations.a.b",
         "metadata.annotations[a]", "x.y.z", "spec..x", "[", "a]b.c",
         *(f"spec.containers[{name}].{field}" for name in ("web", "0", "1", "first.one", "none") for field in fields),
         *(f"spec.initContainers[{name}]" for name in ("web", "0", "first.one", "'first.one'")),

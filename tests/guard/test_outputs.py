@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -102,7 +101,7 @@ def test_code_quality_names_path_line_and_severity_of_failures_and_of_what_canno
 
 def test_fingerprints_stay_when_lines_move_and_no_two_are_equal(report: Report) -> None:
     before = [issue["fingerprint"] for issue in orjson.loads(command.rendered(report, "code-quality"))]
-    moved = [replace(item, place=replace(item.place, line=item.place.line + 7)) for item in report.findings]
+    moved = [item._replace(place=item.place._replace(line=item.place.line + 7)) for item in report.findings]
     report.findings[:] = [*moved, *moved]
     after = [issue["fingerprint"] for issue in orjson.loads(command.rendered(report, "code-quality"))]
     assert set(before) < set(after)
@@ -111,7 +110,7 @@ def test_fingerprints_stay_when_lines_move_and_no_two_are_equal(report: Report) 
 
 def test_a_report_without_issues_is_an_empty_list_and_what_has_no_file_is_named(report: Report) -> None:
     assert command.rendered(Report(), "code-quality") == b"[]\n"
-    live = Report(findings=[replace(report.findings[0], place=Place(field="spec"))])
+    live = Report(findings=[report.findings[0]._replace(place=Place(field="spec"))])
     (issue,) = orjson.loads(command.rendered(live, "code-quality"))
     assert issue["location"] == {"path": "Pod shop/web", "lines": {"begin": 1}}
 
@@ -140,7 +139,7 @@ def test_where_nothing_failed_a_policy_report_says_what_passed() -> None:
 
 
 def test_a_long_policy_report_goes_on_in_another_object_and_counts_passes_once(report: Report) -> None:
-    long = replace(report.findings[0], message="x" * 400_000)
+    long = report.findings[0]._replace(message="x" * 400_000)
     report.findings[:] = [long] * 5
     report.passed_in = {"shop": 7}
     _, *found = as_policy_report.objects(report)
@@ -158,7 +157,7 @@ def test_metrics_are_what_prometheus_reads(report: Report) -> None:
 
 
 def test_the_page_shows_every_finding_and_escapes_what_it_shows(report: Report) -> None:
-    report.findings[0] = replace(report.findings[0], message="<script>alert(1)</script>")
+    report.findings[0] = report.findings[0]._replace(message="<script>alert(1)</script>")
     page = command.rendered(report, "html").decode()
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
@@ -186,7 +185,7 @@ def test_lines_are_as_wide_as_the_terminal_and_colored_there_only(report: Report
 
 
 def test_what_would_steer_a_terminal_is_shown_instead(report: Report) -> None:
-    report.findings[0] = replace(report.findings[0], message="a\x1b[2Jb\nc")
+    report.findings[0] = report.findings[0]._replace(message="a\x1b[2Jb\nc")
     assert any("a\\x1b[2Jb\\x0ac" in line for line in as_terminal.render(report, as_terminal.Style(color=True)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from xml.etree import ElementTree
 
 import orjson
@@ -32,7 +31,7 @@ def printed(*found: Finding) -> str:
 
 
 def test_a_rendered_line_is_never_told_as_a_line_of_its_file() -> None:
-    report = Report(checks=[checks.shipped()["WL-01"]], findings=[finding(replace(PLACE, rendered=True))])
+    report = Report(checks=[checks.shipped()["WL-01"]], findings=[finding(PLACE._replace(rendered=True))])
     lines = [line.strip() for line in as_terminal.render(report)]
     assert lines[1].startswith("✖ critical")
     assert lines[2] == f"{FIELD} (rendered line 11)"
@@ -42,20 +41,20 @@ def test_a_rendered_line_is_never_told_as_a_line_of_its_file() -> None:
 
 
 def test_code_quality_tells_the_rendered_line_in_words() -> None:
-    (issue,) = orjson.loads(said(Report(findings=[finding(replace(PLACE, rendered=True))]), "code-quality"))
+    (issue,) = orjson.loads(said(Report(findings=[finding(PLACE._replace(rendered=True))]), "code-quality"))
     assert issue["location"] == {"path": "chart/templates/web.yaml", "lines": {"begin": 1}}
     assert issue["description"].endswith("is privileged: chart/templates/web.yaml (rendered line 11)")
 
 
 def test_json_says_that_a_line_is_a_rendered_one_and_only_then() -> None:
-    report = Report(findings=[finding(replace(PLACE, rendered=True), WEB, PLACE)])
+    report = Report(findings=[finding(PLACE._replace(rendered=True), WEB, PLACE)])
     (found,) = orjson.loads(said(report, "json"))["findings"]
     assert (found["place"]["line"], found["place"]["rendered"]) == (11, True)
     assert "rendered" not in found["also"][0]
 
 
 def test_sarif_points_to_the_file_and_tells_the_rendered_line_beside_it() -> None:
-    report = Report(checks=[checks.shipped()["WL-01"]], findings=[finding(replace(PLACE, rendered=True))])
+    report = Report(checks=[checks.shipped()["WL-01"]], findings=[finding(PLACE._replace(rendered=True))])
     ((location,),) = (item["locations"] for item in orjson.loads(said(report, "sarif"))["runs"][0]["results"])
     assert location["physicalLocation"]["region"] == {"startLine": 1}
     assert location["message"] == {"text": "chart/templates/web.yaml (rendered line 11)"}
@@ -71,7 +70,7 @@ def test_sarif_names_files_by_addresses() -> None:
 
 def test_further_fields_are_told_with_the_line_and_with_the_file_where_it_is_another() -> None:
     patch = Place("overlay/patch.yaml", 3, 5, 3, "spec.hostPID")
-    found = finding(PLACE, WEB, replace(PLACE, line=14, field="spec.hostIPC"), patch)
+    found = finding(PLACE, WEB, PLACE._replace(line=14, field="spec.hostIPC"), patch)
     assert "spec.hostIPC (line 14)" in printed(found)
     assert "spec.hostPID (overlay/patch.yaml:3:5)" in printed(found)
     report = Report(checks=[found.check], findings=[found])
@@ -83,7 +82,7 @@ def test_further_fields_are_told_with_the_line_and_with_the_file_where_it_is_ano
 
 def test_an_object_has_one_heading_whatever_stands_between_its_lines() -> None:
     namespace = Subject("v1", "Namespace", "", "shop")
-    first, between = finding(replace(PLACE, line=3), check="WL-05"), finding(replace(PLACE, line=4), namespace)
+    first, between = finding(PLACE._replace(line=3), check="WL-05"), finding(PLACE._replace(line=4), namespace)
     found = grouped([first, between, finding(PLACE)])
     assert [(subject, [row.check.id for row in rows]) for (_, subject), rows in found.items()] == [
         (WEB, ["WL-01", "WL-05"]),
@@ -125,7 +124,7 @@ def test_what_could_not_be_read_is_an_error_in_policy_reports_too() -> None:
 
 
 def test_what_could_not_be_evaluated_is_told_with_what_to_do() -> None:
-    error = replace(finding(PLACE), status=Status.ERROR, message="expression resulted in error")
+    error = finding(PLACE)._replace(status=Status.ERROR, message="expression resulted in error")
     report = Report(checks=[error.check], findings=[error])
     assert as_terminal.UNEVALUATED in printed(error)
     assert f'<span class="quiet">{as_terminal.UNEVALUATED}</span>' in said(report, "html")
@@ -134,12 +133,12 @@ def test_what_could_not_be_evaluated_is_told_with_what_to_do() -> None:
 
 
 def test_an_exception_that_has_ended_is_told_on_the_page_too() -> None:
-    ended = replace(finding(PLACE), reason="its exception has expired: until 2026-01-01")
+    ended = finding(PLACE)._replace(reason="its exception has expired: until 2026-01-01")
     assert "its exception has expired: until 2026-01-01" in said(Report(findings=[ended]), "html")
 
 
 def test_the_page_counts_what_neither_passed_nor_failed() -> None:
-    unknown = replace(finding(PLACE), status=Status.UNKNOWN)
+    unknown = finding(PLACE)._replace(status=Status.UNKNOWN)
     page = said(Report(findings=[unknown], problems=[Problem(Place("a.yaml"), "binary", "it is binary")]), "html")
     assert "0 passed, 1 unknown, 1 unreadable</p>" in page
 

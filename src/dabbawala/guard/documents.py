@@ -181,16 +181,15 @@ class Document:
             return self.place
         layout, text = self.layout, Text(self._text.content)
         finder = positions.Finder(layout, self.object, self.row)
-        known: dict[tuple[int, bool], Position] = {}
+        known: dict[int, Position] = {}
 
         def place(path: str) -> Place:
             if path.startswith(_LINES):
                 return self.place(path)
-            found = finder.find(path)
-            at = known.get((found.row, found.exact))
+            row = finder[path].row
+            at = known.get(row)
             if at is None:
-                at = positions.position(text, layout, found.row, exact=found.exact)
-                known[found.row, found.exact] = at
+                at = known[row] = positions.position(text, layout, row)
             return Place(self.file, at.line, at.column, at.end_line, path)
 
         return place

@@ -156,19 +156,25 @@ class Engine:
         return found
 
     def _finding(self, check: Check, said: _Said, place: PlaceOf) -> Finding:
-        faults, obj = said.verdict.faults, said.object
-        failed = [fault for fault in faults if fault.result == "fail"]
-        places = tuple(place(field) for field in (said.fields() if failed else ())) or (place(""),)
-        status, reason = (Status.FAIL if failed else Status.ERROR), ""
-        if failed and said.undecided():
-            status = Status.UNKNOWN
+        verdict = said.verdict
+        failed = [fault for fault in verdict.outcomes if fault.result == "fail"]
+        status, reason = Status.ERROR, ""
+        fields: Iterable[str] = ()
+        if failed:
+            status, fields = (Status.UNKNOWN if said.undecided() else Status.FAIL), said.fields()
+        places = tuple(map(place, fields or ("",)))
+        if self.exceptions:
+            status, reason = self._accepted(check, said.object, status)
+        message = intern("; ".join(dict.fromkeys([fault.message for fault in failed or verdict.faults])))
+        return Finding(check, status, said.subject, message, places[0], places[1:], reason)
+
+    def _accepted(self, check: Check, obj: Object, status: Status) -> tuple[Status, str]:
+        """What exceptions make of a finding's status, and what they say of it."""
         accepted = exceptions.accepting(self.exceptions, check.id, obj, self._now)
         if accepted is not None:
-            status, reason = Status.EXCEPTED, str(accepted)
-        elif ended := exceptions.expired(self.exceptions, check.id, obj, self._now):
-            reason = f"its exception has expired: {ended}"
-        message = intern("; ".join(dict.fromkeys(fault.message for fault in failed or faults)))
-        return Finding(check, status, said.subject, message, places[0], places[1:], reason)
+            return Status.EXCEPTED, str(accepted)
+        ended = exceptions.expired(self.exceptions, check.id, obj, self._now)
+        return status, "" if ended is None else f"its exception has expired: {ended}"
 
 
 def subject_of(obj: Object) -> Subject:
@@ -185,13 +191,13 @@ class _Said(NamedTuple):
 
     def fields(self) -> list[str]:
         found = self._value(FIELDS)
-        return [intern(str(item)) for item in found] if isinstance(found, list) else []
+        return list(map(intern, map(str, found))) if isinstance(found, list) else []
 
     def undecided(self) -> bool:
         return self._value(UNDECIDED) is True
 
     def _value(self, name: str) -> Any:
         try:
-            return self.values.get(name)
-        except EvaluationError:
+            return self.values[name]
+        except (KeyError, EvaluationError):
             return None

@@ -11,7 +11,7 @@ import marshal
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -213,50 +213,48 @@ def parts(path: str) -> list[Part]:
 
 
 class Found(NamedTuple):
-    """What a path leads to: its row and value, or those of its nearest ancestor that is written (not `exact`)."""
+    """What a path leads to: its row and value, or those of its nearest ancestor that is written, with what is `left` of
+    the path there."""
 
     row: int
     value: Any
-    exact: bool
+    left: Sequence[Part] = ()
+
+    @property
+    def exact(self) -> bool:
+        return not self.left
 
 
-def find(layout: Layout, obj: Any, path: list[Part], row: int = 0) -> Found:
+def find(layout: Layout, obj: Any, path: Sequence[Part], row: int = 0) -> Found:
     """Follow a path from the value `obj` of `row`."""
-    at = 0
-    while at < len(path):
-        found = _step(layout, obj, row, path[at:])
+    while path:
+        found = _step(layout, obj, row, path)
         if found is None:
-            return Found(row, obj, False)
+            return Found(row, obj, path)
         row, obj, taken = found
-        at += taken
-    return Found(row, obj, True)
+        path = path[taken:]
+    return Found(row, obj)
 
 
-class Finder:
-    """Follows many paths from one object; what leads to one of them is looked up once for all."""
+class Finder(dict[str, Found]):
+    """What many paths lead to from one object; each is followed from where the one before its last field ends."""
 
-    __slots__ = ("_known", "_layout", "_obj", "_row")
+    __slots__ = ("_layout",)
 
     def __init__(self, layout: Layout, obj: Any, row: int = 0) -> None:
-        self._layout, self._obj, self._row = layout, obj, row
-        self._known: dict[str, Found] = {"": Found(row, obj, True)}
+        super().__init__({"": Found(row, obj)})
+        self._layout = layout
 
-    def find(self, path: str) -> Found:
-        known = self._known.get(path)
-        if known is None:
-            known = self._known[path] = self._find(path)
-        return known
-
-    def _find(self, path: str) -> Found:
+    def __missing__(self, path: str) -> Found:
         home, last, simple = _ends(path)
-        if home:
-            above = self.find(home)
-            if above.exact:
-                if simple and above.value.__class__ is dict:
-                    row = self._layout.entry(above.row, last) if last in above.value else None
-                    return Found(above.row, above.value, False) if row is None else Found(row, above.value[last], True)
-                return find(self._layout, above.value, _parts(last), above.row)
-        return find(self._layout, self._obj, _parts(path), self._row)
+        row, value, left = self[home]
+        if simple and not left and value.__class__ is dict and last in value:
+            entry = self._layout.entry(row, last)
+            found = Found(row, value, (last,)) if entry is None else Found(entry, value[last])
+        else:
+            found = find(self._layout, value, (*left, *_parts(last)), row)
+        self[path] = found
+        return found
 
 
 _parts = lru_cache(maxsize=4096)(parts)
@@ -264,14 +262,15 @@ _parts = lru_cache(maxsize=4096)(parts)
 
 @lru_cache(maxsize=4096)
 def _ends(path: str) -> tuple[str, str, bool]:
-    """What a path leads through (empty where it must be followed as a whole), its last field, and whether that is
-    nothing but a key."""
+    """What a path leads through (empty where it must be followed as a whole), what follows, and whether that is nothing
+    but a key."""
     home, _, last = path.rpartition(".")
-    whole = last.count("[") != last.count("]")
-    return "" if whole else home, last, bool(last) and "[" not in last
+    if last.count("[") != last.count("]"):
+        return "", path, False
+    return home, last, bool(last) and "[" not in last
 
 
-def _step(layout: Layout, obj: Any, row: int, rest: list[Part]) -> tuple[int, Any, int] | None:
+def _step(layout: Layout, obj: Any, row: int, rest: Sequence[Part]) -> tuple[int, Any, int] | None:
     """One step: the row, its value, and how many parts it took."""
     part = rest[0]
     if isinstance(obj, list):
@@ -291,7 +290,7 @@ def _entry(layout: Layout, obj: dict[str, Any], row: int, field: tuple[str, int]
     return None if found is None else (found, obj[field[0]], field[1])
 
 
-def _field(obj: dict[str, Any], rest: list[Part]) -> tuple[str | None, int]:
+def _field(obj: dict[str, Any], rest: Sequence[Part]) -> tuple[str | None, int]:
     """The field that a path goes on with. A key with dots in it may stand there without quotes."""
     joined = ""
     for taken, part in enumerate(rest, 1):
@@ -319,7 +318,7 @@ def _named(items: list[Any], name: str) -> int | None:
     return None
 
 
-def _other_list(layout: Layout, obj: dict[str, Any], row: int, rest: list[Part]) -> tuple[int, Any, int] | None:
+def _other_list(layout: Layout, obj: dict[str, Any], row: int, rest: Sequence[Part]) -> tuple[int, Any, int] | None:
     """`containers[x]` may be any container of the pod."""
     if rest[0] not in _CONTAINER_LISTS or len(rest) < 2 or not isinstance(rest[1], Name):
         return None

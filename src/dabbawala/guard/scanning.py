@@ -119,7 +119,7 @@ def judge_item(item: Item, world: World, engine: Engine, *, native: bool | None 
 
 def asked_about(item: Item) -> tuple[Request, PlaceOf]:
     """What the checks are asked about an object, and where its fields are written."""
-    place = _Lazily(item.document) if item.document is not None else _nowhere
+    place = _Lazily(item.document).__getitem__ if item.document is not None else _nowhere
     return requests.creating(item.object, item.resource), place
 
 
@@ -129,19 +129,21 @@ def judge_implied(item: Item, world: World, engine: Engine) -> Judgement:
     return engine.judge_implied(request, _place_in(world, item), world)
 
 
-class _Lazily:
-    """Places in a document: nothing is looked up for an object that passes."""
+class _Lazily(dict[str, Place]):
+    """Places in a document by field: nothing is looked up for an object that passes, and nothing twice."""
 
     __slots__ = ("_document", "_place")
 
     def __init__(self, document: Document) -> None:
+        super().__init__()
         self._document = document
         self._place: PlaceOf | None = None
 
-    def __call__(self, field: str) -> Place:
+    def __missing__(self, field: str) -> Place:
         if self._place is None:
             self._place = self._document.placing()
-        return self._place(field)
+        place = self[field] = self._place(field)
+        return place
 
 
 def implied(world: World) -> Iterator[Item]:

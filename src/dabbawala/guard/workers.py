@@ -22,6 +22,7 @@ from dabbawala.guard.world import World
 
 _RUNS_MAX = 128
 """Runs of a world: with fewer, some process waits at the end. The number of each is a byte in a pipe."""
+_STATUSES = {status.value: status for status in Status}
 
 _OWN = Share(True, 0, 0)
 
@@ -95,16 +96,8 @@ def _packed(judgement: Judgement) -> tuple[Any, ...]:
 
 
 def _sent(finding: Finding) -> tuple[Any, ...]:
-    subject = finding.subject
-    return (
-        finding.check.id, finding.status.value, finding.message, finding.reason,
-        (subject.api_version, subject.kind, subject.namespace, subject.name),
-        [_place(place) for place in (finding.place, *finding.also)],
-    )  # fmt: skip
-
-
-def _place(place: Place) -> tuple[Any, ...]:
-    return place.file, place.line, place.column, place.end_line, place.field, place.rendered
+    check, status, subject, message, place, also, reason = finding
+    return check.id, status.value, tuple(subject), message, tuple(place), [*map(tuple, also)], reason
 
 
 def _unpacked(sent: tuple[Any, ...], checks: dict[str, Check]) -> Judgement:
@@ -114,9 +107,9 @@ def _unpacked(sent: tuple[Any, ...], checks: dict[str, Check]) -> Judgement:
 
 def _found(sent: Iterable[tuple[Any, ...]], checks: dict[str, Check]) -> Iterator[Finding]:
     subjects: dict[tuple[str, ...], Subject] = {}
-    for check, status, message, reason, about, places in sent:
+    for check, status, about, message, place, also, reason in sent:
         subject = subjects.get(about)
         if subject is None:
-            subject = subjects[about] = Subject(*about)
-        first, *also = (Place(*place) for place in places)
-        yield Finding(checks[check], Status(status), subject, message, first, tuple(also), reason)
+            subject = subjects[about] = Subject._make(about)
+        found = tuple(map(Place._make, also)) if also else ()
+        yield Finding(checks[check], _STATUSES[status], subject, message, Place._make(place), found, reason)

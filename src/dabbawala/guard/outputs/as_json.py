@@ -69,30 +69,30 @@ def undecided(counted: Object) -> str:
 
 
 def finding(item: Finding) -> Object:
-    subject = item.subject
+    check, status, (api_version, kind, namespace, name), message, place, also, reason = item
     found: Object = {
-        "check": item.check.id,
-        "title": item.check.title,
-        "severity": item.check.severity,
-        "status": item.status.value,
-        "message": item.message,
-        "remedy": item.check.remedy,
-        "subject": {
-            "apiVersion": subject.api_version,
-            "kind": subject.kind,
-            "namespace": subject.namespace,
-            "name": subject.name,
-        },
-        "place": _place(item.place),
-        "also": [_place(place) for place in item.also],
+        "check": check.id,
+        "title": check.title,
+        "severity": check.severity,
+        "status": status.value,
+        "message": message,
+        "remedy": check.remedy,
+        "subject": {"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name},
+        "place": _place(place),
+        "also": list(map(_place, also)),
     }
-    return found | ({"reason": item.reason} if item.reason else {})
+    if reason:
+        found["reason"] = reason
+    return found
 
 
 def _place(place: Place) -> Object:
     """`rendered` where the line is one of what the file renders to."""
-    found: Object = {"file": place.file, "line": place.line, "column": place.column, "field": place.field}
-    return found | ({"rendered": True} if place.rendered else {})
+    file, line, column, _, field, rendered = place
+    found: Object = {"file": file, "line": line, "column": column, "field": field}
+    if rendered:
+        found["rendered"] = True
+    return found
 
 
 def problem(item: Problem) -> Object:
