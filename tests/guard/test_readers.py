@@ -49,8 +49,8 @@ def told(document: Document) -> tuple[Any, ...]:
     """All that can be asked of a document."""
     fields = ("metadata.name", "spec.containers[web].image", "spec.containers[c99]", "spec.instructions[1]", "data")
     places = [document.place(field) for field in fields]
-    kind = document.api_version, document.kind, document.is_object
-    about = document.file, document.index, document.row, kind, document.faults
+    kind = document.kind, document.api_version, document.is_object
+    about = document.file, document.index, document.row, *kind, document.faults
     return *about, document.object, document.source, places, list(map(document.placing(), fields))
 
 
