@@ -134,6 +134,14 @@ def test_after_any_change_everything_is_as_a_new_scan_says(tmp_path: Path, seed:
     law(tmp_path, seed, 6)
 
 
+def test_what_becomes_no_manifest_is_no_problem_to_a_watch_either(tmp_path: Path) -> None:
+    (tmp_path / "pod.yaml").write_text(POD)
+    watched = Watched([str(tmp_path)], ENGINE, now=NOW)
+    (tmp_path / "pod.yaml").write_text("- 1\n")
+    watched.update({tmp_path / "pod.yaml"})
+    same(watched, [str(tmp_path)])
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_after_very_many_changes_too(tmp_path: Path, seed: int) -> None:

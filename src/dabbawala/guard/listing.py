@@ -20,8 +20,8 @@ State = tuple[int, int, int]
 
 @dataclass(slots=True)
 class Part:
-    """What one entry of a listing holds. `stamp` is made of its content, `state` is the file's; `items` are there once
-    it has been prepared."""
+    """What one entry of a listing holds. `stamp` is made of its content, `state` is the file's; `met` as of an
+    Entry; `items` are there once it has been prepared."""
 
     stamp: object
     state: State | None
@@ -29,6 +29,7 @@ class Part:
     unread: list[Problem]
     items: list[Item] | None = None
     unprepared: list[Problem] = field(default_factory=list)
+    met: bool = False
 
     @classmethod
     def of(cls, reading: Reading, *, stamp: object = None, state: State | None = None) -> Part:
@@ -79,7 +80,7 @@ class Listing:
         changed its state beside them. Whether anything is different, be it an order."""
         before = self.parts
         if touched is not None and not more and self._simply_written(touched):
-            self.parts = before | {path: self._part(Entry(path, sources.FILE)) for path in touched}
+            self.parts = before | {path: self._again(path) for path in touched}
         else:
             trusted = set() if touched is None else before.keys() - touched
             entries = {entry.path: entry for entry in sources.listed(self._paths)}
@@ -99,6 +100,10 @@ class Listing:
             return known
         return self._part(entry)
 
+    def _again(self, path: Path) -> Part:
+        """What a file holds that is known, and was written to."""
+        return self._part(Entry(path, sources.FILE, met=self.parts[path].met))
+
     def _part(self, entry: Entry) -> Part:
         """What an entry holds, read again only if it has changed."""
         state, source = _state(entry), sources.opened(entry)
@@ -111,6 +116,7 @@ class Listing:
         part, heap = Part.of(source.read(), stamp=stamp, state=state), Heap()
         for document in part.documents:
             document.pack(heap)
+        part.met = entry.met
         return part
 
 
