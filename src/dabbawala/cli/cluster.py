@@ -16,7 +16,8 @@ from typing import Any
 
 import click
 
-from dabbawala.cli.command import CouldNotTell, asynchronous
+from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.command import asynchronous
 from dabbawala.cluster.supervisor import claim, daemon, lifecycle, options, paths
 
 NO = 1

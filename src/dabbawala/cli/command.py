@@ -17,8 +17,6 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from dabbawala.cli.answer import CouldNotTell as CouldNotTell
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from dabbawala.cli.command import CouldNotTell as CouldNotTell
+from dabbawala.cli.answer import CouldNotTell
 from dabbawala.cli.command import asynchronous as asynchronous
 from dabbawala.client import kubeconfig
 from dabbawala.client.client import Client

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from dabbawala.cli import guard_files, guard_frameworks, guard_live
-from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.answer import NO, UNKNOWN, YES, CouldNotTell
 from dabbawala.cli.guard_files import Files
 from dabbawala.cli.guard_frameworks import ByClause, expanded
 from dabbawala.cli.guard_live import Live
@@ -24,7 +24,6 @@ from dabbawala.guard import checks
 from dabbawala.guard.checks import SEVERITIES, Check
 from dabbawala.guard.findings import Report
 
-YES, NO, UNKNOWN = 0, 1, 2
 TERMINAL = "terminal"
 FORMATS = (TERMINAL, "json", "sarif", "junit", "code-quality", "html", "policy-report", "metrics")
 PATH = click.Path(path_type=Path)

@@ -18,7 +18,7 @@ from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import BadRequest
 from dabbawala.cli import connection, guard_enforce_view
-from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.answer import NO, YES, CouldNotTell
 from dabbawala.client.client import Client
 from dabbawala.guard import checks, scanning, sources
 from dabbawala.guard.checks import Check
@@ -29,8 +29,8 @@ from dabbawala.guard.enforcement.preview import Preview, Rehearsal
 from dabbawala.guard.enforcement.stages import Stage
 from dabbawala.guard.findings import Problem
 from dabbawala.guard.live import rehearsal, scan
+from dabbawala.guard.wording import counted
 
-YES, NO = 0, 1
 FILE = click.Path(path_type=Path)
 
 
@@ -143,7 +143,7 @@ def _stands_in_the_way(planned: Plan, staged: Sequence[Staged], preview: Preview
     new = _denying(planned, staged)
     against = {item.subject for item in preview.refusals if item.check.id in new}
     if against:
-        listed = "1 live object" if len(against) == 1 else f"{len(against)} live objects"
+        listed = counted(len(against), "live object")
         return (
             f"not installed: {listed} would be refused; repair what fails, except it with a date, leave out its "
             "checks, or go on with --force"

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from dabbawala.cli import guard, guard_files, guard_frameworks, guard_live
-from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.answer import NO, CouldNotTell
 from dabbawala.cli.guard import PATH, Asked
 from dabbawala.cli.guard_files import Files
 from dabbawala.cli.guard_frameworks import ByClause
@@ -110,7 +110,7 @@ def verify(log: Path, last: str) -> None:
     for fault in found:
         click.echo(f"{log}: {fault}")
     if found:
-        raise click.exceptions.Exit(guard.NO)
+        raise click.exceptions.Exit(NO)
     entry = orjson.loads(lines[-1])
     count = f"{len(lines)} entr{'y' if len(lines) == 1 else 'ies'}"
     click.echo(f"{log} holds: {count}, the last of {entry['time']}, {entry['hash']}")

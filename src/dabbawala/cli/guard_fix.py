@@ -16,8 +16,8 @@ from pathlib import Path
 import click
 
 from dabbawala.apimachinery.clock import SystemClock
-from dabbawala.cli.command import CouldNotTell
-from dabbawala.cli.guard import NO, UNKNOWN, YES, Asked
+from dabbawala.cli.answer import NO, UNKNOWN, YES, CouldNotTell
+from dabbawala.cli.guard import Asked
 from dabbawala.guard import checks
 from dabbawala.guard.checks import SEVERITIES
 from dabbawala.guard.findings import Finding, Problem
@@ -25,6 +25,7 @@ from dabbawala.guard.fix import files, notation
 from dabbawala.guard.fix.changes import REMOVED
 from dabbawala.guard.fix.rounds import Left, Made, Outcome
 from dabbawala.guard.outputs.as_terminal import PLAIN
+from dabbawala.guard.wording import counted
 
 STDIN = "-"
 
@@ -96,7 +97,7 @@ def _lines(outcome: Outcome, problems: Sequence[Problem]) -> Iterator[str]:
     for problem in problems:
         yield f"{problem.place}  {problem.code}: {problem.text}"
     count, where = len(outcome.made), len({made.file for made in outcome.made})
-    yield f"{_number(count, 'change')} in {_number(where, 'file')}, {_number(len(outcome.left), 'finding')} left"
+    yield f"{counted(count, 'change')} in {counted(where, 'file')}, {counted(len(outcome.left), 'finding')} left"
 
 
 def _made(made: Made) -> str:
@@ -112,10 +113,6 @@ def _left(left: Sequence[Left]) -> Iterator[str]:
     for (name, reason), findings in sorted(by_check.items(), key=lambda item: (checks.order(item[0][0]), item[0][1])):
         yield f"  {name} {findings[0].check.title}: {reason}"
         yield from (f"      {finding.place}  {finding.subject}" for finding in findings)
-
-
-def _number(count: int, name: str) -> str:
-    return f"{count} {name}{'' if count == 1 else 's'}"
 
 
 def _diff(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterator[str]:

@@ -16,10 +16,10 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from dabbawala.cli import connection
-from dabbawala.cli.connection import CouldNotTell
-from dabbawala.cli.guard import NO, YES
+from dabbawala.cli.answer import NO, YES, CouldNotTell
 from dabbawala.guard.generate.faults import BadInput
 from dabbawala.guard.generate.profiles import OPERATORS, PROFILES
+from dabbawala.guard.wording import counted
 
 if TYPE_CHECKING:
     from dabbawala.guard.generate.isolation import Wish
@@ -214,28 +214,24 @@ def _seen(ctx: click.Context, sources: Sources, inventory: Inventory | None) -> 
 
 async def _ask(ctx: click.Context, sources: Sources) -> list[object]:
     """Prometheus' answers. An address of a cluster's Service is reached through its API server."""
-    from urllib.parse import quote, urlsplit
+    from urllib.parse import urlsplit
 
-    import orjson
-
-    from dabbawala.client import http
+    from dabbawala.client import http, prometheus
     from dabbawala.client.dialer import Dialer, DialFailed, service_of
     from dabbawala.client.kubeconfig import Connection
     from dabbawala.guard.generate import mesh
 
     answers: list[object] = []
-    address = sources.prometheus.rstrip("/")
+    address = sources.prometheus
     inside = service_of(urlsplit(address).hostname or "") is not None
     # Only a Service is reached through the API server; for any other address no cluster has to be known.
     transport = http.HTTPTransport(connection.chosen(ctx) if inside else Connection(address))
     try:
         async with Dialer(transport) as dialer:
             for metric in mesh.METRICS:
-                query = quote(mesh.question(metric, sources.window), safe="")
-                url = f"{address}/api/v1/query?query={query}"
-                answer = await dialer.request("GET", url, timeout_seconds=QUERY_SECONDS_MAX)
-                answers.append(orjson.loads(answer.body))
-    except (DialFailed, orjson.JSONDecodeError) as wrong:
+                query = mesh.question(metric, sources.window)
+                answers.append(await prometheus.ask(dialer, address, query, timeout_seconds=QUERY_SECONDS_MAX))
+    except DialFailed as wrong:
         raise CouldNotTell(f"{address} gives no answer as Prometheus does: {wrong}") from wrong
     finally:
         await transport.close()
@@ -365,8 +361,7 @@ def _requests(files: Iterable[str], asked: str) -> tuple[Mapping[Any, int], list
             f"the log lacks {dropped:,} events that the server could not write: the role may lack what they did"
         )
     if refused:
-        counted = "1 request" if refused == 1 else f"{refused:,} requests"
-        remarks.append(f"refused to {asked}: {counted}; the role does not allow that either")
+        remarks.append(f"refused to {asked}: {counted(refused, 'request')}; the role does not allow that either")
     return requests, remarks
 
 

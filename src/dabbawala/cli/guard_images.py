@@ -20,7 +20,7 @@ from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import StatusError
 from dabbawala.cli import connection, guard_images_given
-from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.answer import NO, UNKNOWN, YES, CouldNotTell
 from dabbawala.cli.guard_images_given import Given
 from dabbawala.guard import checks, scanning
 from dabbawala.guard.engine import Engine
@@ -38,7 +38,6 @@ from dabbawala.guard.live import scan
 from dabbawala.guard.live.reading import Reader
 from dabbawala.guard.world import World
 
-YES, NO, UNKNOWN = 0, 1, 2
 TERMINAL, JSON = "terminal", "json"
 FORMATS = (TERMINAL, JSON, "sarif", "junit", "code-quality", "html", "policy-report", "metrics")
 CHECKS = ("IMG-06", "IMG-07", "IMG-08", "IMG-09", "IMG-10", "IMG-11", "IMG-12", "IMG-13", "IMG-17")

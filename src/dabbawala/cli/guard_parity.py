@@ -12,12 +12,11 @@ from pathlib import Path
 import click
 
 from dabbawala.cli import connection
-from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.answer import NO, YES, CouldNotTell
 from dabbawala.guard import checks, comparison
 from dabbawala.guard import parity as answers_of
 from dabbawala.guard.checks import Check
 
-YES, NO = 0, 1
 SETTLE_SECONDS = 3.0
 """How long a server may take to notice a policy that was just written."""
 PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True))

@@ -12,7 +12,8 @@ import click
 
 from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.cli import connection
-from dabbawala.cli.command import CouldNotTell
+from dabbawala.cli.answer import CouldNotTell
+from dabbawala.guard.wording import counted
 
 if TYPE_CHECKING:
     from dabbawala.guard.runtime.alerts import Alert
@@ -92,18 +93,14 @@ class _Told:
     def begun(self, detector: Detector) -> None:
         for source, why in detector.absent.items():
             click.echo(f"without {source}: {why}", err=True)
-        click.echo(f"watching {_counted(len(detector.containers), 'container')}", err=True)
+        click.echo(f"watching {counted(len(detector.containers), 'container')}", err=True)
 
     def over(self, outcome: Outcome) -> None:
         for source, count in outcome.losses.items():
             if count:
                 click.echo(f"{source}: the kernel dropped events {count} times because they came too fast", err=True)
-        gone = _counted(outcome.gone, "program")
-        click.echo(f"{_counted(outcome.alerts, 'alert')}; {gone} of this machine ended unread", err=True)
-
-
-def _counted(count: int, name: str) -> str:
-    return f"{count} {name}{'' if count == 1 else 's'}"
+        gone = counted(outcome.gone, "program")
+        click.echo(f"{counted(outcome.alerts, 'alert')}; {gone} of this machine ended unread", err=True)
 
 
 def _line(alert: Alert) -> bytes:

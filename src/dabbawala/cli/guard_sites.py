@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 import click
 
 from dabbawala.cli import connection
-from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.answer import NO, YES, CouldNotTell
 
 if TYPE_CHECKING:
     from dabbawala.guard.inventory import Inventory
     from dabbawala.guard.sites import Comparison, Difference
-
-YES, NO = 0, 1
 
 
 @click.command()

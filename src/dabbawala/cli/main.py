@@ -8,6 +8,7 @@ import sys
 import click
 
 from dabbawala.apimachinery import status
+from dabbawala.cli.answer import NO, UNKNOWN, YES
 from dabbawala.cli.lazy import Lazy
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -25,8 +26,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "monitoring": ("cluster", ""),
     "demo": ("demo", "Release two services under live traffic, and report."),
 }
-
-YES, NO, UNKNOWN = 0, 1, 2
 
 
 @click.group(

@@ -19,7 +19,7 @@ from dabbawala.apimachinery import clock
 from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cli import connection
-from dabbawala.cli.command import CouldNotTell
+from dabbawala.cli.answer import NO, YES, CouldNotTell
 from dabbawala.client.client import Client
 from dabbawala.readiness import assessment, measuring, verdict
 from dabbawala.readiness.assessment import Assessment
@@ -27,7 +27,6 @@ from dabbawala.readiness.observed import Observed
 from dabbawala.readiness.signing import BadKey, Signer, Trust, read_public
 from dabbawala.readiness.verdict import Approval
 
-YES, NO, UNKNOWN = 0, 1, 2
 TERMINAL = "terminal"
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

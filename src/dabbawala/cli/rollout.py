@@ -21,12 +21,12 @@ from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.cli import connection, rollout_view
+from dabbawala.cli.answer import NO, UNKNOWN, YES, CouldNotTell
 from dabbawala.client.client import Client
 from dabbawala.reconcile.plan import Patch
 from dabbawala.rollout import actions, explain, files, phases, reading, rehearsal, spec, tree
 from dabbawala.rollout.stage import Stage
 
-YES, NO, UNKNOWN = 0, 1, 2
 REFRESH_SECONDS = 1.0
 WATCH_SECONDS = 0
 
@@ -263,7 +263,7 @@ def plan(paths: tuple[Path, ...], before: Path | None, pod_seconds: float) -> No
     """
     found = _read(paths)
     if not found.rollouts:
-        raise connection.CouldNotTell("no Rollout in these files")
+        raise CouldNotTell("no Rollout in these files")
     olds = {meta.key(item): item for item in _read((before,)).rollouts} if before is not None else {}
     console, bad = Console(), False
     for item in found.rollouts:
@@ -277,7 +277,7 @@ def plan(paths: tuple[Path, ...], before: Path | None, pod_seconds: float) -> No
         try:
             timeline = rehearsal.release(old, item, files.completed(found, item), stage)
         except rehearsal.Restless as endless:
-            raise connection.CouldNotTell(f"{endless}; give the files of all that it names, too") from endless
+            raise CouldNotTell(f"{endless}; give the files of all that it names, too") from endless
         assumed = [f"{kind} {name}" for name, kind in files.assumed(found, item).items()]
         console.print(rollout_view.timeline(item, timeline, pod_seconds, assumed))
         bad = bad or not timeline.ended.startswith(phases.HEALTHY)
@@ -288,7 +288,7 @@ def _read(paths: tuple[Path, ...]) -> files.Manifests:
     try:
         return files.read(paths)
     except files.Unreadable as wrong:
-        raise connection.CouldNotTell(str(wrong)) from wrong
+        raise CouldNotTell(str(wrong)) from wrong
 
 
 @rollout.command("explain")

@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
@@ -24,6 +23,7 @@ from dabbawala.apimachinery import conditions
 from dabbawala.apimachinery.clock import Clock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.patch_type import PatchType
+from dabbawala.client import prometheus
 from dabbawala.client.client import Client
 from dabbawala.client.dialer import Dialer, DialFailed
 from dabbawala.demo import manifests, measure, outcome, releases, report, scaling
@@ -38,13 +38,13 @@ ROLLOUT_SECONDS_MAX = 600.0
 HEALTHY_SECONDS_MAX = 180.0
 LOAD_REQUESTS_MAX = 200_000
 POLL_SECONDS = 0.1
-SCRAPE_SECONDS_MAX = 10.0
+SCRAPE_SECONDS_MAX, QUERY_SECONDS_MAX = 10.0, 5.0
 LATE_FACTOR_MAX = 3.0
 """How much longer than at its rate the load may take to send what is asked for; then it has died."""
 
 FIELD_MANAGER = "dabba-demo"
 PROGRAMMED, REACHABLE = "dabbawala.dev/Programmed", "dabbawala.dev/Reachable"
-PROMETHEUS = "http://prometheus.monitoring.svc.cluster.local:9090/api/v1/query"
+PROMETHEUS = "http://prometheus.monitoring.svc.cluster.local:9090"
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,17 +344,13 @@ def _kind_of(obj: Object) -> Kind:
 async def _value(dialer: Dialer, query: str) -> float | None:
     """One number from the cluster's Prometheus, 0 where there is no series yet; None when it does not answer."""
     try:
-        answer = await dialer.request("GET", f"{PROMETHEUS}?query={_quoted(query)}")
+        answer: Any = await prometheus.ask(dialer, PROMETHEUS, query, timeout_seconds=QUERY_SECONDS_MAX)
     except DialFailed:
         return None
-    if answer.status != 200:
+    if answer["status"] != "success":
         return None
-    result = orjson.loads(answer.body)["data"]["result"]
+    result = answer["data"]["result"]
     return float(result[0]["value"][1]) if result else 0.0
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="")
 
 
 def write(result: dict[str, Any], rows: list[list[dict[str, float]]], folder: Path) -> tuple[Path, Path]:

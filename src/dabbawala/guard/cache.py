@@ -120,8 +120,8 @@ def _packed(kept: _Kept) -> bytes:
 
 
 def _read(path: Path, wanted: Stamp) -> _Kept | None:
-    """What a file keeps, if it is ours and whole and true for now. A checksum comes first: reading broken code may
-    end a process."""
+    """What a file keeps, if it is ours, whole, and of this installation as it is. A checksum comes first: reading
+    broken code may end a process."""
     data = _trusted(path)
     at = len(_MARK) + 4
     if data is None or not data.startswith(_MARK) or zlib.crc32(data[at:]) != int.from_bytes(data[at - 4 : at], "big"):

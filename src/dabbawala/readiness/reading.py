@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from urllib.parse import quote
 
 import orjson
 
@@ -16,6 +15,7 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import Forbidden, MethodNotAllowed, NotFound, ServiceUnavailable, StatusError
+from dabbawala.client import prometheus
 from dabbawala.client.client import Client
 from dabbawala.client.dialer import Dialer, DialFailed
 from dabbawala.readiness import chain, measuring, signing, sources
@@ -128,15 +128,11 @@ async def _measured(client: Client, found: Observed, address: str) -> Observed:
 
 
 async def _ask(dialer: Dialer, address: str, query: str) -> Measurement:
-    url = f"{address}/api/v1/query?query={quote(query, safe='')}"
     try:
-        answer = await dialer.request("GET", url, timeout_seconds=QUERY_SECONDS_MAX)
+        answer = await prometheus.ask(dialer, address, query, timeout_seconds=QUERY_SECONDS_MAX)
     except DialFailed as error:
         return Measurement(query, problem=str(error))
-    try:
-        return measuring.of_answer(query, orjson.loads(answer.body))
-    except orjson.JSONDecodeError:
-        return Measurement(query, problem=f"{address} answers {answer.status}")
+    return measuring.of_answer(query, answer)
 
 
 async def _rules(dialer: Dialer, address: str) -> list[Object] | None:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard.generate.audit_log import Asked
 from dabbawala.guard.generate.writing import Piece
+from dabbawala.guard.wording import counted
 from dabbawala.policy.access import SERVICE_ACCOUNT, User, service_account
 from dabbawala.policy.rbac import Policy
 
@@ -145,7 +146,7 @@ def _rule(group: str, names: tuple[str, ...], verbs: Sequence[str], rights: Sequ
 
 def _note(names: tuple[str, ...], count: int) -> str:
     few = "; no other objects than these were asked for" if names else ""
-    return f"{count:,} request{'' if count == 1 else 's'}{few}."
+    return f"{counted(count, 'request')}{few}."
 
 
 def _role(name: str, namespace: str, found: list[Object]) -> Object:

@@ -16,6 +16,7 @@ from dabbawala.guard.images.gate import Passage
 from dabbawala.guard.images.records import SEVERITIES
 from dabbawala.guard.images.running import Use
 from dabbawala.guard.images.state import State
+from dabbawala.guard.wording import counted
 
 Listed = Sequence[tuple[State, Sequence[Use]]]
 
@@ -88,7 +89,7 @@ def _passage(passage: Passage) -> Iterator[str]:
 def _summary(states: Sequence[State]) -> str:
     counts: Mapping[str, int] = {word: sum(state.word == word for state in states) for word in WORDS}
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return f"{len(states)} image{'' if len(states) == 1 else 's'}" + (f": {told}" if told else "")
+    return counted(len(states), "image") + (f": {told}" if told else "")
 
 
 WORDS = ("error", "unknown", "exploited", "overdue", "vulnerable", "clean")

@@ -10,6 +10,7 @@ import orjson
 from dabbawala.apimachinery.meta import Object
 from dabbawala.guard.checks import SEVERITIES, Check
 from dabbawala.guard.findings import Finding, Place, Problem, Report, Status, Tally
+from dabbawala.guard.wording import counted
 
 SCHEMA = "guard.dabbawala.dev/report/v1"
 
@@ -56,10 +57,9 @@ def counts(tally: Tally) -> Object:
     }
 
 
-def inputs(counted: Object) -> str:
+def inputs(numbers: Object) -> str:
     """In words, how much was looked at by how many checks."""
-    numbers = ((name, counted[f"{name}s"]) for name in ("file", "object", "check"))
-    return ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for name, number in numbers)
+    return ", ".join(counted(numbers[f"{name}s"], name) for name in ("file", "object", "check"))
 
 
 def undecided(counted: Object) -> str:
