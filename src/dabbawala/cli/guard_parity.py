@@ -57,8 +57,8 @@ async def record(paths: Sequence[str], only: Sequence[str], file: Path, settle: 
         for check, questions in asked:
             try:
                 answers += [answer async for answer in server.answers(check, [each.question for each in questions])]
-            except answers_of.Taken as taken:
-                raise CouldNotTell(str(taken)) from taken
+            except answers_of.InTheWay as wrong:
+                raise CouldNotTell(str(wrong)) from wrong
             click.echo(f"{check.id}: {len(questions)} questions", err=True)
     file.write_bytes(answers_of.dump(answers))
     could_not = sum(1 for answer in answers if answer.allowed is None)

@@ -7,22 +7,24 @@ what the scan makes of the same objects.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
 import orjson
 
 from dabbawala.api import admissionregistration_v1 as admission_kinds
-from dabbawala.api import core_v1, kinds
+from dabbawala.api import core_v1
 from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import meta, status
 from dabbawala.apimachinery.meta import Object
 from dabbawala.client.client import Client
 from dabbawala.guard import checks
 from dabbawala.guard.checks import Check
+from dabbawala.guard.live import discovery
 from dabbawala.policy.admission import CompiledPolicy
 from dabbawala.policy.matching import Request
 
@@ -32,11 +34,13 @@ MARK = "guard.dabbawala.dev/parity"
 _OWN = "asked"
 """The value of that label on policies and bindings that are here for questions only."""
 
+_LOOKS_MAX, _LOOK_SECONDS = 600, 0.05
+"""How often and after what time it is looked whether something is gone."""
 _POLICY, _BINDING = admission_kinds.VALIDATING_ADMISSION_POLICY, admission_kinds.VALIDATING_ADMISSION_POLICY_BINDING
 
 
-class Taken(Exception):
-    """Somebody else has installed what would be installed for the questions; the message names it and what to do."""
+class InTheWay(Exception):
+    """Something on the server is in the way of the questions; the message names it and what to do."""
 
 
 class Question(NamedTuple):
@@ -112,11 +116,15 @@ class Server:
     def __init__(self, client: Client, settled: Callable[[], Awaitable[None]]) -> None:
         self._client = client
         self._settled = settled
+        self._served: dict[str, tuple[Kind, ...]] = {}
 
     async def answers(self, check: Check, questions: Iterable[Question]) -> AsyncIterator[Answer]:
         """What the server says with this policy in force. What was made for the questions is deleted at the end, but
-        for namespaces that were missing. Raises Taken where the server has such a policy already."""
+        for namespaces that were missing. Raises InTheWay where the server has such a policy already, or keeps what is
+        to go."""
         asked = list(questions)
+        for version in {question.object["apiVersion"] for question in asked} - self._served.keys():
+            self._served[version] = await discovery.kinds_of(self._client, version)
         await _install(self._client, _POLICY, checks.parameter_free(check.document))
         try:
             async with self._bound(check):
@@ -139,31 +147,37 @@ class Server:
 
     async def _ask_of_stored(self, check: Check, asked: Question) -> Answer:
         """The object as it was is stored before the policy is in force, which would refuse it."""
-        old, kind = asked.old, kinds.of(asked.object["apiVersion"], asked.object["kind"])
+        old, kind = asked.old, self._kind_of(asked.object)
         assert old is not None
         if kind is None:
             return await self._ask(check, asked)
         try:
             await self._home(kind, old)
-            await self._client.create(kind, _marked(old, check), _namespace(kind, old))
+            stored = await self._client.create(kind, _marked(old, check), _namespace(kind, old))
         except status.StatusError as refused:
             return _answer(check, asked, None, str(refused))
         try:
             async with self._bound(check):
-                return await self._ask(check, asked)
+                return await self._ask(check, asked, stored)
         finally:
             await _drop(self._client, kind, meta.name(old), _namespace(kind, old))
 
-    async def _ask(self, check: Check, asked: Question) -> Answer:
-        kind = kinds.of(asked.object["apiVersion"], asked.object["kind"])
+    async def _ask(self, check: Check, asked: Question, stored: Object | None = None) -> Answer:
+        """What is `stored` is written as the server gave it back, where the question is an update that changes nothing:
+        what servers fill in may not be taken away, nor written without its resourceVersion."""
+        kind = self._kind_of(asked.object)
         if kind is None:
-            return _answer(check, asked, None, f"{asked.object['kind']} is no kind of this product")
+            what = f"{asked.object['kind']} of {asked.object['apiVersion']}"
+            return _answer(check, asked, None, f"the server does not serve {what}: install its definition")
         try:
             await self._home(kind, asked.object)
-            await _request(self._client, kind, asked.operation, _marked(asked.object, check))
+            await _request(self._client, kind, asked.operation, _written(asked, check, stored))
         except status.StatusError as refused:
             return _refusal(check, asked, refused)
         return _answer(check, asked, True, "")
+
+    def _kind_of(self, obj: Object) -> Kind | None:
+        return next((kind for kind in self._served[obj["apiVersion"]] if kind.kind == obj["kind"]), None)
 
     async def _home(self, kind: Kind, obj: Object) -> None:
         if kind.namespaced:
@@ -194,6 +208,15 @@ def _marked(obj: Object, check: Check) -> Object:
     return {**obj, "metadata": {**metadata, "labels": {**meta.labels(obj), MARK: check.id}}}
 
 
+def _written(asked: Question, check: Check, stored: Object | None) -> Object:
+    if stored is None:
+        return _marked(asked.object, check)
+    if asked.object == asked.old:
+        return stored
+    obj = _marked(asked.object, check)
+    return {**obj, "metadata": {**obj["metadata"], "resourceVersion": meta.resource_version(stored)}}
+
+
 async def _request(client: Client, kind: Kind, operation: Operation, obj: Object) -> None:
     """One dry run."""
     namespace, name = _namespace(kind, obj), meta.name(obj)
@@ -216,14 +239,14 @@ def _refusal(check: Check, asked: Question, refused: status.StatusError) -> Answ
 
 
 async def _install(client: Client, kind: Kind, obj: Object) -> None:
-    """What an earlier run has left is replaced. Raises Taken for what somebody else has installed."""
+    """What an earlier run has left is replaced. Raises InTheWay for what somebody else has installed."""
     name, metadata = meta.name(obj), obj["metadata"]
     ours = {**obj, "metadata": {**metadata, "labels": {**meta.labels(obj), MARK: _OWN}}}
     try:
         await client.create(kind, ours)
     except status.AlreadyExists as there:
         if meta.labels(await client.get(kind, name)).get(MARK) != _OWN:
-            raise Taken(
+            raise InTheWay(
                 f"the server has a {kind.kind} {name} already, which would be deleted at the end: ask another cluster, "
                 "or take back what is installed with `dabba guard enforce --remove`"
             ) from there
@@ -239,7 +262,18 @@ async def _make(client: Client, kind: Kind, obj: Object) -> None:
 
 
 async def _drop(client: Client, kind: Kind, name: str, namespace: str = "") -> None:
-    try:
-        await client.delete(kind, name, namespace, grace_period_seconds=0)
-    except status.NotFound:
-        return
+    """Until it is gone, whoever was to do something first: nobody knows of an object that is here for a question.
+    Raises InTheWay for what stays."""
+    with suppress(status.NotFound):
+        left = await client.delete(kind, name, namespace, grace_period_seconds=0)
+        if meta.metadata(left).get("finalizers"):
+            await client.patch(kind, name, namespace, {"metadata": {"finalizers": None}})
+        for _ in range(_LOOKS_MAX):
+            if left.get("kind") != kind.kind:
+                return
+            left = await client.get(kind, name, namespace)
+            await asyncio.sleep(_LOOK_SECONDS)
+        raise InTheWay(
+            f"{kind.kind} {name} was deleted and is still there: its metadata.finalizers, or spec.finalizers of a "
+            "Namespace, name who has to let it go"
+        )

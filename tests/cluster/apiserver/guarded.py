@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from dabbawala.api import KINDS, kinds
 from dabbawala.api.kind import Kind
+from dabbawala.apimachinery import conditions
 from dabbawala.apimachinery.clock import VirtualClock
+from dabbawala.apimachinery.meta import Object
 from dabbawala.cluster.apiserver import rbac_defaults, standard
 from dabbawala.cluster.apiserver.app import APIServer
 from dabbawala.cluster.apiserver.audit import AuditLog
+from dabbawala.cluster.apiserver.crds import CRD, CustomResources
 from dabbawala.cluster.apiserver.metrics import Metrics
 from dabbawala.cluster.apiserver.request import LOOPBACK, Query, Request
 from dabbawala.cluster.apiserver.response import Response
 from dabbawala.cluster.apiserver.tokens import Signer
 from dabbawala.policy.access import AUTHENTICATED, User
 
+DEADLINE_SECONDS = 5.0
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 
@@ -46,6 +51,27 @@ async def guarded_server(
         client = server.client()
         await rbac_defaults.ensure(server.core, client.create, client.update)
         yield server
+
+
+@asynccontextmanager
+async def extensible_server(clock: VirtualClock) -> AsyncIterator[APIServer]:
+    """One that serves the kinds of its CustomResourceDefinitions too."""
+    async with guarded_server(clock) as server:
+        resources = CustomResources(server.core, server.client())
+        resources.load()
+        task = asyncio.create_task(resources.run())
+        yield server
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def define(server: APIServer, crd: Object) -> None:
+    """Create the definition and wait until it is settled one way or the other."""
+    name = (await server.client().create(CRD, crd))["metadata"]["name"]
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not conditions.find(server.core.objects.get(CRD.resource, "", name) or {}, "Established"):
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager

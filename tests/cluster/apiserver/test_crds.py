@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -13,8 +12,8 @@ from dabbawala.api.kind import Kind
 from dabbawala.apimachinery import conditions, status
 from dabbawala.apimachinery.clock import VirtualClock
 from dabbawala.cluster.apiserver.app import APIServer
-from dabbawala.cluster.apiserver.crds import CRD, CustomResources
-from tests.cluster.apiserver.guarded import TABLE, guarded_server, kind, parsed, send
+from dabbawala.cluster.apiserver.crds import CRD
+from tests.cluster.apiserver.guarded import TABLE, define, extensible_server, kind, parsed, send
 
 DEADLINE = 5.0
 ORDERS = "/apis/shop.example/v1/namespaces/default/orders"
@@ -22,14 +21,8 @@ ORDERS = "/apis/shop.example/v1/namespaces/default/orders"
 
 @pytest.fixture
 async def server(clock: VirtualClock) -> AsyncIterator[APIServer]:
-    async with guarded_server(clock) as server:
-        resources = CustomResources(server.core, server.client())
-        resources.load()
-        task = asyncio.create_task(resources.run())
+    async with extensible_server(clock) as server:
         yield server
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -53,12 +46,6 @@ def definition(*versions: dict[str, Any], plural: str = "orders", **names: Any) 
             "group": "shop.example", "scope": "Namespaced", "names": given, "versions": list(versions or [version()]),
         },
     }  # fmt: skip
-
-
-async def define(server: APIServer, crd: dict[str, Any]) -> None:
-    """Create the definition and wait until it is settled one way or the other."""
-    await server.client().create(CRD, crd)
-    await until(lambda: bool(conditions.find(stored(server, crd), "Established")))
 
 
 def stored(server: APIServer, crd: dict[str, Any]) -> dict[str, Any]:

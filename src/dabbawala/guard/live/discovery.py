@@ -52,6 +52,14 @@ async def look(client: Client) -> Served:
     return Served(tuple(sorted(found.values(), key=_place)), tuple(problems))
 
 
+async def kinds_of(client: Client, version: str) -> tuple[Kind, ...]:
+    """The kinds of one apiVersion; none where the cluster does not serve it. Raises StatusError."""
+    try:
+        return tuple(_listable(version, (await _get(client, _path(version))).get("resources") or ()))
+    except status.NotFound:
+        return ()
+
+
 def _place(kind: Kind) -> tuple[int, str]:
     return (_ORDER.get(kind, len(_ORDER)), kind.resource)
 
@@ -63,13 +71,16 @@ def _preferred_first(group: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
 
 
 async def _resources(client: Client, version: str, gate: asyncio.Semaphore) -> list[Object] | Problem:
-    path = f"/apis/{version}" if "/" in version else f"/api/{version}"
     async with gate:
         try:
-            return list((await _get(client, path)).get("resources") or ())
+            return list((await _get(client, _path(version))).get("resources") or ())
         except status.StatusError as refused:
             message = f"the API server does not say what {version} has: {refused.message}"
             return Problem(Place(), "not-discovered", message, "See why with kubectl get apiservices, and scan again.")
+
+
+def _path(version: str) -> str:
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"
 
 
 def _listable(version: str, resources: Iterable[Object]) -> Iterable[Kind]:
