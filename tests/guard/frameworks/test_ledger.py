@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 from pathlib import Path
 
 import orjson
@@ -94,6 +95,18 @@ def test_nothing_is_appended_to_a_log_that_does_not_hold(log: Path) -> None:
     log.write_bytes(text)
     with pytest.raises(ledger.Broken, match="line 1: its hash is not that of what it says"):
         ledger.append(log, content())
+    assert log.read_bytes() == text
+
+
+def test_a_disk_that_is_full_half_way_leaves_the_log_as_it_was(log: Path) -> None:
+    text = log.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(text) + 100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            ledger.append(log, content())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert log.read_bytes() == text
 
 

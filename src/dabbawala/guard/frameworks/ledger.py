@@ -97,9 +97,19 @@ def append(path: Path, said: Object) -> Object:
         last: Object = orjson.loads(text.splitlines()[-1]) if text else {"number": 0, "hash": START}
         body = {"number": last["number"] + 1, "previous": last["hash"], **said}
         entry = {**body, "hash": digest(body)}
-        stream.write(orjson.dumps(entry) + b"\n")
-        os.fsync(descriptor)
+        _write(descriptor, orjson.dumps(entry) + b"\n", len(text))
     return entry
+
+
+def _write(descriptor: int, line: bytes, size: int) -> None:
+    """The whole line, durably; or the log stays as it was, of `size` bytes. Raises OSError."""
+    try:
+        while line:
+            line = line[os.write(descriptor, line) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
 
 
 def read(path: Path) -> list[bytes]:
