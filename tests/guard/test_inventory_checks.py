@@ -3,6 +3,7 @@ name, no more and no less; and says that it cannot tell where it cannot."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -18,8 +19,13 @@ from dabbawala.guard.images.archive import Archive
 from dabbawala.guard.images.state import Reports
 from dabbawala.guard.images.terms import Exploits, Terms
 from dabbawala.guard.world import World
+from dabbawala.policy.admission import CompiledPolicy
+from dabbawala.policy.matching import Request
+from dabbawala.policy.scope import Surroundings
+from dabbawala.policy.verdicts import Verdict
 from tests.guard import cases
 from tests.guard.cases import Case
+from tests.guard.test_policies import LEAST_CASES
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ORDINARY: dict[str, Any] = {"containers": [{"name": "web", "image": "registry.example.com/web:1", "command": ["web"]}]}
@@ -29,6 +35,8 @@ OF_THE_CLUSTER = [
 ]  # fmt: skip
 """How the cluster itself is set up, which most objects say nothing of."""
 OWN = [name for name, check in checks.shipped().items() if not check.native]
+SEVERAL = [name for name, check in checks.shipped().items() if len(check.spec["validations"]) > 1]
+"""Checks that find more than one thing, so that a bad case of one leaves the others unproven."""
 
 
 @cache
@@ -88,8 +96,37 @@ def test_good_cases_pass_and_bad_cases_name_their_subjects(check_id: str) -> Non
 
 
 @pytest.mark.parametrize("check_id", OWN)
-def test_the_first_good_case_is_about_something_that_the_check_looks_at(check_id: str) -> None:
-    assert reports(check_id)[0][1].passed.get(check_id)
+def test_three_good_cases_are_about_something_that_the_check_looks_at_and_three_bad_ones_are_surely_bad(
+    check_id: str,
+) -> None:
+    found = reports(check_id)
+    passed = [case for case, report in found if case.good and report.passed.get(check_id)]
+    failed = [case for case, report in found if any(finding.status is Status.FAIL for finding in report.findings)]
+    assert len(passed) >= LEAST_CASES
+    assert len(failed) >= LEAST_CASES
+
+
+@pytest.mark.parametrize("check_id", OWN)
+def test_bad_cases_name_the_fields_that_are_at_fault(check_id: str) -> None:
+    for case, report in reports(check_id):
+        named = {place.field for finding in report.findings for place in (finding.place, *finding.also)}
+        assert case.fields is None or named == set(case.fields), (str(case), named)
+
+
+@pytest.mark.parametrize("check_id", SEVERAL)
+def test_whatever_a_check_can_say_it_says_of_a_bad_case(check_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: set[int] = set()
+    examine = CompiledPolicy.examine
+
+    def examining(policy: CompiledPolicy, seen: Request, around: Surroundings) -> tuple[Verdict, Mapping[str, Any]]:
+        verdict, values = examine(policy, seen, around)
+        said.update(number for number, outcome in enumerate(verdict.outcomes) if outcome.result == "fail")
+        return verdict, values
+
+    monkeypatch.setattr(CompiledPolicy, "examine", examining)
+    for case in cases.read(check_id):
+        scanned(case)
+    assert said == set(range(len(checks.shipped()[check_id].spec["validations"])))
 
 
 def test_objects_that_say_nothing_of_the_cluster_itself_are_no_evidence_of_how_it_is_set_up() -> None:
