@@ -182,6 +182,7 @@ def whole_file(image: str) -> list[dict[str, Any]]:
         evidence("container_image_scanned", details={"critical": "0", "high": "1", "score": "97"}, **scanned),
         evidence("vulnerability_patching", details={"critical": "0", "high": "1", "overdue": "0"}, **scanned),
         evidence("load_testing_completed", details={"targetRate": "200", "achievedRate": "214"}, **scanned),
+        evidence("stress_testing_passed", **scanned),
         evidence("audit_trail_enabled", details={"retentionDays": "365"}),
         evidence("rto_rpo_validated", details={"rtoSeconds": "222", "rpoSeconds": "0"}),
         evidence("data_integrity_verified", details={"mismatches": "0"}),
@@ -191,7 +192,7 @@ def whole_file(image: str) -> list[dict[str, Any]]:
                 "auto_scaling_configured", "ssl_certificates_valid", "audit_logging_enabled", "secrets_encrypted",
                 "disaster_recovery_tested", "dns_failover_setup", "alerting_rules_defined", "log_aggregation_setup",
                 "distributed_tracing_enabled", "performance_benchmarks_established", "automated_backup_configured",
-                "cross_region_backup_verified", "backup_restoration_tested", "stress_testing_passed",
+                "cross_region_backup_verified", "backup_restoration_tested",
                 "capacity_planning_done", "performance_benchmarks_met", "auto_scaling_tested",
                 "blue_green_deployment_tested",
             )

@@ -58,6 +58,37 @@ def test_an_approved_service_ends_with_0_and_a_rejected_one_with_1(folder: Path)
     assert (bad.exit_code, "REJECTED" in bad.output) == (1, True)
 
 
+UNPROVEN = (
+    "dns_failover_setup", "rto_rpo_validated", "data_integrity_verified", "load_testing_completed",
+    "stress_testing_passed", "incident_response_plan", "business_continuity_plan",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("passes", "approval", "status", "exit_code"),
+    [(42, "approved", "passed", 0), (40, "approved", "passed", 0), (39, "conditional", "warning", 1),
+     (36, "conditional", "warning", 1), (35, "rejected", "failed", 1)],
+)  # fmt: skip
+def test_the_boundaries_hold_for_worlds_that_lack_so_many_proofs(
+    passes: int, approval: str, status: str, exit_code: int, folder: Path
+) -> None:
+    world = ready()
+    world.forget(*UNPROVEN[: len(ALL) - passes])
+    path = saved(world, folder)
+    found = dabba("check", "web", "--offline", path, "-o", "json", *trusting(folder))
+    told = orjson.loads(found.output)
+    assert (told["passed"], told["approval"], told["status"]) == (passes, approval, status)
+    assert (found.exit_code, told["blockers"]) == (exit_code, [])
+    assert dabba("verify", path, "--at", AT, *trusting(folder)).exit_code == exit_code
+
+
+def test_the_guide_says_on_what_its_parts_stand_also_where_all_is_well(folder: Path) -> None:
+    text = dabba("guide", "web", "--offline", saved(ready(), folder), *trusting(folder)).output
+    monitoring = text.partition("## 3. Monitoring")[2].partition("## 4.")[0]
+    for words in ("Prometheus evaluates 1 alerts", "ships the logs of all 2 nodes", "dashboard 'web'"):
+        assert words in monitoring
+
+
 def test_the_terminal_shows_categories_blockers_changes_and_next_steps(folder: Path) -> None:
     shown = dabba("check", "web", "--offline", saved(rejected(), folder), *trusting(folder)).output
     for words in ("CATEGORY", "Blockers", "What raises the score most", "Next steps", "Do not release", "guide has"):

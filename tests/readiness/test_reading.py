@@ -115,14 +115,14 @@ async def test_evidence_is_appended_in_a_chain_and_counts(client: Client, tmp_pa
     said = {"owner": "Asha", "expires": "2026-12-31", "backing": plan, "statement": "reviewed"}
     word = appending.attestation("web", "incident_response_plan", NOW, **said)
     first = await appending.append(client, "shop", word)
-    second = await appending.append(client, "shop", imported("stress_testing_passed"))
+    second = await appending.append(client, "shop", imported("disaster_recovery_tested"))
     assert (meta.name(first), meta.name(second)) == ("web-000001", "web-000002")
     assert second["spec"]["previous"] == first["spec"]["hash"]
     found = await look(client)
     assert found.results["incident_response_plan"].result is Result.PASS
     assert "Asha answers for it" in found.results["incident_response_plan"].message
-    assert found.results["stress_testing_passed"].result is Result.PASS
-    assert "imported of 2026-01-01 by k6 0.49, signed by lab" in found.results["stress_testing_passed"].message
+    assert found.results["disaster_recovery_tested"].result is Result.PASS
+    assert "imported of 2026-01-01 by k6 0.49, signed by lab" in found.results["disaster_recovery_tested"].message
 
 
 async def test_a_record_cannot_be_changed_and_its_deletion_shows(client: Client) -> None:

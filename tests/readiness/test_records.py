@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+import random
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import reduce
+from typing import Any
 
 import orjson
 import pytest
@@ -141,6 +145,50 @@ def test_an_earlier_record_shows_what_is_gone() -> None:
     later = record_of(world)
     assert any("missing: an earlier export has it" in text for text in problems(later, earlier=earlier))
     assert problems(earlier, earlier=later) == []
+
+
+def test_an_earlier_record_of_another_service_or_an_altered_one_shows_nothing() -> None:
+    record = record_of(ready())
+    other = record_of(ready())
+    other["observed"]["service"] = "shop"
+    assert problems(record, earlier=resealed(other)) == [
+        "the earlier record: it is about shop/shop, not about shop/web"
+    ]
+    shorter = record_of(ready())
+    shorter["observed"]["objects"][EVIDENCES].clear()
+    assert problems(record, earlier=shorter)[0].startswith("the earlier record: altered")
+
+
+def test_a_record_of_tomorrow_is_refused_today() -> None:
+    found = [str(item) for item in records.problems_of(record_of(ready()), KEYS, NOW - timedelta(days=1))]
+    assert found == ["the record: it says that it was made in the future, at 2026-06-01T12:00:00Z"]
+
+
+def leaves(node: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from leaves(child, (*at, key)) if child and isinstance(child, dict | list) else [(*at, key)]
+
+
+def test_no_value_of_a_record_can_be_changed_or_taken_away_unnoticed() -> None:
+    record = record_of(ready())
+    assert problems(record) == []
+    places = list(leaves(record))
+    assert len(places) > 900
+    for *way, last in random.Random(9).sample(places, 60):
+        holder = reduce(operator.getitem, way, record)
+        kept = holder[last]
+        holder[last] = f"{kept}0" if isinstance(kept, str) else "forged"
+        assert refused(record), (way, last)
+        holder[last] = kept
+    assert problems(record) == []
+
+
+def refused(record: Object) -> bool:
+    try:
+        return bool(problems(record))
+    except records.BadRecord:
+        return True
 
 
 @pytest.mark.parametrize("wrong", [[], {}, {"kind": "ReadinessRecord"}, {"kind": "ReadinessRecord", "observed": 7}])

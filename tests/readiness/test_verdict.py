@@ -92,11 +92,20 @@ def test_strict_does_not_go_on_evidence_that_is_too_old() -> None:
 
 
 def test_strict_is_conditional_when_only_exceptions_stand_between() -> None:
-    monitoring = {item.id: Result.FAIL for item in CATEGORIES[3].items}
-    results = all_pass(**monitoring)
-    assert verdict.decide(results, verdict.STRICT, set(monitoring)).word == "CONDITIONAL"
-    assert verdict.decide(results, verdict.STRICT, set(list(monitoring)[:1])).word == "NO-GO"
+    some = {"alerting_rules_defined": Result.FAIL, "grafana_dashboards_created": Result.FAIL}
+    results = all_pass(**some)
+    assert verdict.decide(results, verdict.STRICT, set(some)).word == "CONDITIONAL"
+    assert verdict.decide(results, verdict.STRICT, {"distributed_tracing_enabled"}).word == "NO-GO"
     assert verdict.decide(results, verdict.STRICT).word == "NO-GO"
+
+
+def test_no_exception_helps_below_75_or_against_evidence_that_is_too_old() -> None:
+    monitoring = {item.id: Result.FAIL for item in CATEGORIES[3].items}
+    low = all_pass(**monitoring)
+    assert verdict.decide(low, verdict.STRICT).score == 20
+    assert verdict.decide(low, verdict.STRICT, set(monitoring)).word == "NO-GO"
+    old = all_pass() | {"log_aggregation_setup": Judgement(Result.UNKNOWN, "", stale=True)}
+    assert verdict.decide(old, verdict.STRICT, {"log_aggregation_setup"}).word == "NO-GO"
 
 
 def test_nobody_may_except_a_critical_item() -> None:

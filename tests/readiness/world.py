@@ -25,6 +25,7 @@ from dabbawala.readiness.judgement import Judgement
 from dabbawala.readiness.observed import Measurement, Observed
 from tests.readiness.given import DIGEST, NAMESPACE, NOW, SERVICE, TRUST, ago, attested, chained, signed, spec
 
+EVIDENCES = "evidences.readiness.dabbawala.dev"
 HOST = "web.shop.example.com"
 LABELS = {"app": SERVICE}
 ATTESTED = (
@@ -45,8 +46,10 @@ IMPORTED: dict[str, Object] = {
     "disaster_recovery_tested": {},
     "rto_rpo_validated": {"details": {"rtoSeconds": "222", "rpoSeconds": "0"}},
     "data_integrity_verified": {"details": {"mismatches": "0"}},
-    "load_testing_completed": {"details": {"targetRate": "200", "achievedRate": "210"}},
-    "stress_testing_passed": {},
+    "load_testing_completed": {
+        "details": {"targetRate": "200", "achievedRate": "210"}, "subjects": [{"name": "web", "hash": DIGEST}],
+    },
+    "stress_testing_passed": {"subjects": [{"name": "web", "hash": DIGEST}]},
 }  # fmt: skip
 
 
@@ -66,7 +69,7 @@ class World:
     hidden: dict[str, str] = field(default_factory=dict)
 
     def observed(self) -> Observed:
-        objects = {**self.objects, "evidences.readiness.dabbawala.dev": chained(*self.records)}
+        objects = {**self.objects} | ({} if EVIDENCES in self.hidden else {EVIDENCES: chained(*self.records)})
         return Observed(SERVICE, NAMESPACE, NOW, objects, self.hidden, self.measurements, self.rules, TRUST)
 
     def assess(self, profile: str = "standard") -> Assessment:

@@ -10,19 +10,18 @@ from fractions import Fraction
 from dabbawala.api import guard_v1alpha1
 from dabbawala.apimachinery import clock, meta, selectors
 from dabbawala.apimachinery.meta import Object
+from dabbawala.readiness import changes
 from dabbawala.readiness import verdict as verdicts
 from dabbawala.readiness.catalogue import CATEGORIES, ITEMS
 from dabbawala.readiness.chain import Problem
-from dabbawala.readiness.judgement import Category, Item, Judgement, Result, passed
+from dabbawala.readiness.judgement import Category, Item, Judgement, Result
 from dabbawala.readiness.observed import Observed
 from dabbawala.readiness.verdict import Approval, Verdict
-
-CHANGES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What to do about an item, and the points that it brings."""
+    """What to do about an item, and the points that it brings after the changes before it."""
 
     item: Item
     gain: Fraction
@@ -43,14 +42,9 @@ class Assessment:
 
     @property
     def changes(self) -> list[Change]:
-        """Everything that did not pass, what helps most first."""
-        open_items = [item for item in ITEMS if self.results[item.id].result is not Result.PASS]
-        found = [Change(item, self._gain(item), self.remedy(item)) for item in open_items]
-        return sorted(found, key=lambda change: (not change.item.is_critical, -change.gain, -change.item.weight))
-
-    def _gain(self, item: Item) -> Fraction:
-        better = {**self.results, item.id: passed("")}
-        return verdicts.score(better, self.verdict.profile) - self.verdict.score
+        """The five that together raise the score most, in the order in which to make them."""
+        found = changes.best(self.results, self.verdict.profile)
+        return [Change(gain.item, gain.points, self.remedy(gain.item)) for gain in found]
 
     def remedy(self, item: Item) -> str:
         """The command that does something about it, with the names of this service in it."""

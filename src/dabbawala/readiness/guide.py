@@ -65,7 +65,7 @@ def _head(observed: Observed, found: Assessment) -> Iterator[str]:
 
 
 def _part(title: str, lines: Iterable[str], found: Assessment, items: Iterable[str]) -> Iterator[str]:
-    """What there is, and of the items that belong here what did not pass."""
+    """What there is, and of the items that belong here on what they pass, or why they do not."""
     yield f"## {title}"
     yield ""
     yield from lines
@@ -73,6 +73,8 @@ def _part(title: str, lines: Iterable[str], found: Assessment, items: Iterable[s
         said = found.results[name]
         if said.result is not Result.PASS:
             yield f"- **{said.result}**, {name}: {said.message}. `{found.remedy(by_id()[name])}`"
+        else:
+            yield f"- {by_id()[name].title}: {said.message}"
 
 
 def _named(observed: Observed, kind: Kind, what: str, objects: Iterable[Object] | None = None) -> str:

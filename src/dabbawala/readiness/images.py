@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dabbawala.apimachinery import clock
-from dabbawala.readiness.evidence import CLOCK_SKEW
 from dabbawala.readiness.judgement import Item, Proof
-from dabbawala.readiness.observed import Observed
+from dabbawala.readiness.observed import Observed, is_recent
 from dabbawala.readiness.sources import VULNERABILITY_REPORT
 from dabbawala.readiness.standing import objection, proof_of
 
@@ -22,7 +21,8 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Vulnerabilities of one image. `overdue` are those past their deadline; None where the source does not say."""
+    """Vulnerabilities of one image. `overdue` are those past their deadline; None where the source does not say.
+    `failed` is what a record says of itself, whatever its numbers are."""
 
     at: datetime
     critical: int
@@ -30,6 +30,7 @@ class Scan:
     score: float | None
     overdue: int | None
     proof: Proof
+    failed: bool = False
 
 
 def running(observed: Observed) -> dict[str, str]:
@@ -61,7 +62,7 @@ def _by_operator(observed: Observed, age_max: timedelta) -> list[tuple[str, Scan
             at = clock.parse_time(str(report.get("updateTimestamp")))
         except ValueError:
             continue
-        if digest and -CLOCK_SKEW <= observed.now - at <= age_max:
+        if digest and is_recent(observed, at, age_max):
             counts = int(summary.get("criticalCount") or 0), int(summary.get("highCount") or 0)
             found.append((digest, Scan(at, *counts, None, None, observed.proof(obj))))
     return found
@@ -76,7 +77,7 @@ def _by_evidence(observed: Observed, item: Item) -> list[tuple[str, Scan]]:
         overdue = record.number("overdue")
         scan = Scan(
             record.observed_at, int(critical), int(high), record.number("score"),
-            None if overdue is None else int(overdue), proof_of(record),
+            None if overdue is None else int(overdue), proof_of(record), record.result != "pass",
         )  # fmt: skip
         found += [(str(subject["hash"]), scan) for subject in record.spec.get("subjects") or ()]
     return found

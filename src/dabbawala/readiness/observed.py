@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from dabbawala.api import apps_v1, argoproj_v1alpha1, core_v1, readiness_v1alpha1
@@ -18,7 +18,7 @@ from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.status import BadRequest
 from dabbawala.readiness import canonical, chain
 from dabbawala.readiness.chain import Chain
-from dabbawala.readiness.evidence import Evidence
+from dabbawala.readiness.evidence import CLOCK_SKEW, Evidence
 from dabbawala.readiness.judgement import PROMETHEUS, Proof
 from dabbawala.readiness.signing import Trust
 
@@ -144,6 +144,11 @@ class Observed:
     def chain(self) -> Chain:
         found = [Evidence.of(obj) for obj in self.all(readiness_v1alpha1.EVIDENCE)]
         return chain.of(found, self.service, self.namespace)
+
+
+def is_recent(observed: Observed, moment: datetime, age_max: timedelta) -> bool:
+    """Whether something was so lately. What says that it will be so was not seen."""
+    return -CLOCK_SKEW <= observed.now - moment <= age_max
 
 
 def _behind(observed: Observed, service: Object) -> list[Object]:

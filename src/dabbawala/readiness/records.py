@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dabbawala.api import readiness_v1alpha1
+from dabbawala.apimachinery import clock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.readiness import assessment, canonical, chain, snapshot, verdict
 from dabbawala.readiness.assessment import Assessment
 from dabbawala.readiness.catalogue import ITEMS
 from dabbawala.readiness.chain import Problem
-from dabbawala.readiness.evidence import content
+from dabbawala.readiness.evidence import CLOCK_SKEW, content
 from dabbawala.readiness.judgement import Result
 from dabbawala.readiness.observed import Observed
 from dabbawala.readiness.outputs import as_json
@@ -50,6 +51,7 @@ def observed_in(record: Any, trust: Trust) -> Observed:
         raise BadRecord(f"this is no {KIND}; `dabba readiness export` writes one")
     try:
         found = snapshot.from_json(record["observed"], trust)
+        assert found.chain is not None, "a chain that cannot be read makes it no record"
         if record["profile"] not in verdict.PROFILES:
             raise ValueError(f"there is no profile {record['profile']!r}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -60,13 +62,34 @@ def observed_in(record: Any, trust: Trust) -> Observed:
 def problems_of(record: Object, trust: Trust, now: datetime, earlier: Object | None = None) -> list[Problem]:
     """Why the record does not hold now; empty when it does. Raises BadRecord."""
     observed = observed_in(record, trust)
-    found = [*_seal(record, trust), *observed.chain.problems, *_evidence(observed)]
-    again = assessment.assess(observed, record["profile"])
-    found += _differences(record, again)
-    found += _gone_stale(observed, again, now)
+    found = list(_seal(record, trust))
+    try:
+        found += _within(record, observed, now)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        found.append(Problem(RECORD, f"what it saw cannot be judged: {type(error).__name__}: {error}"))
+    if observed.now > now + CLOCK_SKEW:
+        found.append(Problem(RECORD, f"it says that it was made in the future, at {clock.format_time(observed.now)}"))
     if earlier is not None:
-        found += chain.lost(observed_in(earlier, trust).chain, observed.chain)
+        found += _lost(earlier, observed, trust)
     return found
+
+
+def _within(record: Object, observed: Observed, now: datetime) -> list[Problem]:
+    found = [*observed.chain.problems, *_evidence(observed)]
+    again = assessment.assess(observed, record["profile"])
+    return [*found, *_differences(record, again), *_gone_stale(observed, again, now)]
+
+
+def _lost(earlier: Object, observed: Observed, trust: Trust) -> list[Problem]:
+    """What an earlier record shows to be gone. One of another service, or an altered one, shows nothing."""
+    before = observed_in(earlier, trust)
+    if (before.namespace, before.service) != (observed.namespace, observed.service):
+        other = f"{before.namespace}/{before.service}"
+        return [
+            Problem("the earlier record", f"it is about {other}, not about {observed.namespace}/{observed.service}")
+        ]
+    seal = [Problem("the earlier record", reason) for _, reason in _seal(earlier, trust)]
+    return seal or chain.lost(before.chain, observed.chain)
 
 
 def _seal(record: Object, trust: Trust) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from dabbawala.api.wgpolicyk8s_v1alpha2 import CLUSTER_POLICY_REPORT, POLICY_REPORT
 from dabbawala.apimachinery import clock, meta
 from dabbawala.apimachinery.meta import Object
+from dabbawala.readiness.evidence import CLOCK_SKEW
 from dabbawala.readiness.judgement import Judgement, Proof, Result, failed, unknown
 from dabbawala.readiness.observed import Observed
 
@@ -81,6 +82,8 @@ def fresh(observed: Observed) -> Scan | Judgement:
         return unknown(observed.unseen(POLICY_REPORT) or "no scan of the cluster has been published")
     if found.at is None:
         return unknown("the published scan has no date", *found.proofs)
+    if observed.now - found.at < -CLOCK_SKEW:
+        return unknown(f"the published scan says that it was made in the future, at {clock.format_time(found.at)}")
     if observed.now - found.at > AGE_MAX:
         message = f"the published scan is of {clock.format_time(found.at)}, older than {AGE_MAX.days} days"
         return Judgement(Result.UNKNOWN, message, found.proofs, stale=True)

@@ -72,7 +72,7 @@ def from_json(said: Object, trust: Trust) -> Observed:
         str(said["service"]),
         str(said["namespace"]),
         clock.parse_time(said["at"]),
-        {str(resource): list(found) for resource, found in said["objects"].items()},
+        {str(resource): list(map(_object, found)) for resource, found in said["objects"].items()},
         dict(said["hidden"]),
         {
             name: Measurement(found["query"], _number(found["value"]), found["problem"])
@@ -81,6 +81,12 @@ def from_json(said: Object, trust: Trust) -> Observed:
         said["rules"],
         trust,
     )
+
+
+def _object(said: Any) -> Object:
+    if not isinstance(said, dict):
+        raise TypeError(f"{said!r} is no object")
+    return said
 
 
 def _text(value: float | None) -> str | None:

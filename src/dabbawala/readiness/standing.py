@@ -7,8 +7,10 @@ that the item accepts, and it is not too old.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 
+from dabbawala.api import readiness_v1alpha1
 from dabbawala.api.readiness_v1alpha1 import IMPORTED
 from dabbawala.readiness import chain
 from dabbawala.readiness.evidence import Evidence
@@ -23,6 +25,9 @@ Examine = Callable[[Evidence], Doubt | None]
 
 
 def by_evidence(observed: Observed, item: Item, examine: Examine | None = None) -> Judgement:
+    unseen = observed.hidden.get(readiness_v1alpha1.EVIDENCE.resource, "")
+    if unseen:
+        return unknown(unseen)
     if observed.chain.problems:
         return unknown(f"no evidence counts, because its chain is broken: {observed.chain.problems[0]}")
     about = [record for record in observed.chain.records if record.item == item.id]
@@ -68,9 +73,10 @@ def _said(record: Evidence) -> str:
 def first_that_knows(judgements: Iterable[Judgement]) -> Judgement:
     """The first that is not unknown; when all are, the one with the most to say about why."""
     found = list(judgements)
+    stale = any(judgement.stale for judgement in found)
     for judgement in found:
         if judgement.result is not Result.UNKNOWN:
-            return judgement
+            return replace(judgement, stale=stale and judgement.result is not Result.PASS)
     return max(found, key=lambda item: (item.stale, not item.message.startswith(NO_EVIDENCE)))
 
 

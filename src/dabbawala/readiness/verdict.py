@@ -4,9 +4,8 @@
 conditions: of 42 that is 40 and 36. Source: scenario S063.
 
 *strict*: a warning counts half, an item by its weight. The overall score is at most 20 above the worst category. NO-GO
-when a critical item fails or is unknown, when evidence is too old, or below 75; GO from 85 with every category at 70;
-CONDITIONAL when only dated exceptions, which somebody owns, stand between; otherwise NO-GO. A critical item cannot be
-excepted.
+when a critical item fails or is unknown, when evidence is too old, or below 75, whatever is excepted; GO from 85 with
+every category at 70; CONDITIONAL when only dated exceptions, which somebody owns, stand between; otherwise NO-GO.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ def _strict(results: Results, excepted: Collection[str]) -> Verdict:
     approval = Approval.REJECTED
     if not reasons:
         approval = Approval.APPROVED
-    elif excepted and not _objections(_as_excepted(results, excepted)):
+    elif excepted and not _bars(results) and not _objections(_as_excepted(results, excepted)):
         approval = Approval.CONDITIONAL
         reasons.append(f"only exceptions stand between: {', '.join(sorted(excepted))}")
     blockers = tuple(item.id for item in ITEMS if _blocks(item, results[item.id]))
@@ -116,6 +115,11 @@ def _strict(results: Results, excepted: Collection[str]) -> Verdict:
     return Verdict(
         STRICT, approval, _overall(results), passes, tuple(reasons) or ("nothing stands against it",), blockers
     )
+
+
+def _bars(results: Results) -> bool:
+    """What no exception helps against."""
+    return _overall(results) < NO_GO_BELOW_PERCENT or any(_blocks(item, results[item.id]) for item in ITEMS)
 
 
 def _blocks(item: Item, found: Judgement) -> bool:

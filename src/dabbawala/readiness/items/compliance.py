@@ -28,7 +28,7 @@ from dabbawala.readiness.judgement import (
 )
 from dabbawala.readiness.observed import Observed
 from dabbawala.readiness.sources import BACKUP_LOCATION
-from dabbawala.readiness.standing import Doubt, by_evidence
+from dabbawala.readiness.standing import Doubt, by_evidence, first_that_knows
 
 REGION = "topology.kubernetes.io/region"
 RETENTION_DAYS_MIN = 180
@@ -95,10 +95,14 @@ def data_localization_confirmed(observed: Observed, item: Item) -> Judgement:
     nameless = [proof for region, proof in places if not region]
     if nameless:
         return unknown(f"{nameless[0].reference} does not say its region")
+    unseen = observed.hidden.get(BACKUP_LOCATION.resource, "")
+    if unseen:
+        return first_that_knows([by_evidence(observed, item), unknown(unseen)])
     if not used or not used <= nodes.keys():  # where it runs is not known, wherever its backups are
         return by_evidence(observed, item)
     found = ", ".join(sorted({regions.place(region) for region, _ in places}))
-    return passed(f"runs and is backed up in {found}", *(proof for _, proof in places))
+    kept = "runs and is backed up" if observed.all(BACKUP_LOCATION) else "no backup location is known; it runs"
+    return passed(f"{kept} in {found}", *(proof for _, proof in places))
 
 
 def audit_trail_enabled(observed: Observed, item: Item) -> Judgement:

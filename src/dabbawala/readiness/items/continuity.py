@@ -20,7 +20,7 @@ from dabbawala.readiness.judgement import (
     unknown,
     warned,
 )
-from dabbawala.readiness.observed import Observed
+from dabbawala.readiness.observed import Observed, is_recent
 from dabbawala.readiness.standing import by_evidence
 
 ABORTED = "RolloutAborted"
@@ -50,8 +50,8 @@ def blue_green_deployment_tested(observed: Observed, item: Item) -> Judgement:
             f"revision {serving.number} is its first: nothing has been switched yet", observed.proof(workload)
         )
     moment = _switched_at(observed) or serving.made
-    if observed.now - moment > timedelta(days=item.days):
-        return Judgement(Result.UNKNOWN, f"the last switch is of {moment:%Y-%m-%d}", stale=True)
+    if not is_recent(observed, moment, timedelta(days=item.days)):
+        return Judgement(Result.UNKNOWN, f"the last switch is of {moment:%Y-%m-%d}", stale=moment < observed.now)
     proofs = [
         observed.proof(workload),
         observed.proof(serving.object),

@@ -9,6 +9,7 @@ from dabbawala.apimachinery import conditions, meta, selectors
 from dabbawala.apimachinery.meta import Object
 from dabbawala.readiness import certificates, exposure, regions
 from dabbawala.readiness.certificates import EXPIRY_DAYS_MIN
+from dabbawala.readiness.evidence import Evidence
 from dabbawala.readiness.judgement import (
     IMPORT,
     MEASURED,
@@ -42,9 +43,9 @@ def multi_region_deployment(observed: Observed, item: Item) -> Judgement:
         region = meta.labels(node or {}).get(REGION)
         if node is not None and region:
             seen.setdefault(regions.place(region), observed.proof(node))
-    for record in observed.chain.records if not observed.chain.problems else ():
-        if record.item == item.id and record.result == "pass" and not objection(observed, item, record):
-            seen.setdefault(regions.place(record.details.get("region", "")), proof_of(record))
+    for region, record in _elsewhere(observed, item).items():
+        if record.result == "pass":
+            seen.setdefault(region, proof_of(record))
     there = sorted(set(seen) & wanted)
     proofs = [seen[name] for name in sorted(seen)]
     if len(there) >= REGIONS_MIN:
@@ -53,6 +54,17 @@ def multi_region_deployment(observed: Observed, item: Item) -> Judgement:
         return unknown(f"no node of a ready pod says its region (label {REGION}), and no other cluster gave evidence")
     found = ", ".join(sorted(seen))
     return failed(f"runs in {found}; at least {REGIONS_MIN} of {', '.join(sorted(wanted))} are needed", *proofs)
+
+
+def _elsewhere(observed: Observed, item: Item) -> dict[str, Evidence]:
+    """Region -> the newest record about it that counts: what was so before does not outlive what is so now."""
+    found = {}
+    whole = () if observed.chain.problems else observed.chain.records
+    for record in sorted(whole, key=lambda record: (record.observed_at, record.sequence)):
+        region = regions.place(record.details.get("region", ""))
+        if region and record.item == item.id and not objection(observed, item, record):
+            found[region] = record
+    return found
 
 
 def auto_scaling_configured(observed: Observed, item: Item) -> Judgement:
@@ -82,10 +94,13 @@ def _acted_on(scaler: Object, where: str, size: str, proof: Proof) -> Judgement:
     """What its controller says of it. An autoscaler that nobody acts on is none."""
     if not (scaler.get("status") or {}).get("conditions"):
         return warned(f"{where} is there ({size}), but no controller has acted on it", proof)
-    for name in ("AbleToScale", "ScalingActive", "Ready"):
-        found = conditions.find(scaler, name)
+    said = {name: conditions.find(scaler, name) for name in ("AbleToScale", "ScalingActive", "Ready")}
+    for name, found in said.items():
         if found is not None and found.get("status") == "False":
             return failed(f"{where}: {found.get('reason', name)}: {found.get('message', '')}", proof)
+    able = said["Ready" if scaler["kind"] == "ScaledObject" else "ScalingActive"] or {}
+    if able.get("status") != "True":
+        return warned(f"{where} is there ({size}), but its controller does not say that it can scale", proof)
     return passed(f"{where} scales from {size}", proof)
 
 
@@ -162,12 +177,19 @@ def dns_failover_setup(observed: Observed, item: Item) -> Judgement:
     for gslb in observed.all(GSLB):
         spec = gslb.get("spec") or {}
         if (spec.get("strategy") or {}).get("type") == "failover" and hosts & set(_hosts_of(spec)):
-            return passed("k8gb fails over between its regions", observed.proof(gslb))
+            return _steered(observed, gslb, "k8gb fails over between its regions")
     for record in observed.all(DNS_ENDPOINT):
         names = [end for end in (record.get("spec") or {}).get("endpoints") or () if end.get("dnsName") in hosts]
         if any(_is_failover(end) for end in names):
-            return passed("its names have failover records with health checks", observed.proof(record))
+            return _steered(observed, record, "its names have failover records with health checks")
     return by_evidence(observed, item)
+
+
+def _steered(observed: Observed, obj: Object, message: str) -> Judgement:
+    where = f"{obj.get('kind')} {meta.name(obj)}"
+    if not obj.get("status"):
+        return warned(f"{where} is there, but no controller has acted on it", observed.proof(obj))
+    return passed(message, observed.proof(obj))
 
 
 def _hosts_of(spec: Object) -> list[str]:

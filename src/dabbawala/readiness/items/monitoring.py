@@ -34,7 +34,10 @@ SHIPPERS = ("fluent-bit", "fluentd", "vector", "promtail", "filebeat", "alloy", 
 
 TRACING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "JAEGER_AGENT_HOST", "JAEGER_ENDPOINT")
 INJECTED = "instrumentation.opentelemetry.io/inject-"
+CONDITIONS = ("successCondition", "failureCondition", "consecutiveSuccessLimit", "consecutiveErrorLimit")
 _LATENCY = re.compile(r"histogram_quantile|duration|latency")
+_WORD = r"(?<![A-Za-z0-9_-]){}(?![A-Za-z0-9_]|-[A-Za-z0-9])"
+_NAMESPACES = re.compile(r"""namespace=~?[\\]*["']([^"'\\]*)""")
 _SUCCESS = re.compile(r"5\.\.|status|response_code|success|error")
 
 
@@ -110,7 +113,19 @@ def _panels(board: Object) -> Iterator[Object]:
 
 
 def _speaks_of(observed: Observed, text: str) -> bool:
-    return observed.service in text or any(meta.name(service) in text for service in observed.services)
+    """By a name as a whole word, also before a pattern as in `web-.*`; and not where it asks of other namespaces."""
+    names = {observed.service, *(meta.name(service) for service in observed.services)}
+    if not any(re.search(_WORD.format(re.escape(name)), text) for name in names):
+        return False
+    asked = _NAMESPACES.findall(text)
+    return not asked or any(_fits(pattern, observed.namespace) for pattern in asked)
+
+
+def _fits(pattern: str, name: str) -> bool:
+    try:
+        return "$" in pattern or re.fullmatch(pattern, name) is not None
+    except re.error:
+        return False
 
 
 def alerting_rules_defined(observed: Observed, item: Item) -> Judgement:
@@ -182,7 +197,7 @@ def distributed_tracing_enabled(observed: Observed, item: Item) -> Judgement:
 def performance_benchmarks_established(observed: Observed, item: Item) -> Judgement:
     """Thresholds of success and of latency that its releases are judged by, or a recorded baseline."""
     templates = list(_analyses(observed))
-    queries = " ".join(orjson.dumps(obj.get("spec") or {}).decode() for obj in templates)
+    queries = orjson.dumps(list(_asked(templates))).decode()
     success, latency = bool(_SUCCESS.search(queries)), bool(_LATENCY.search(queries))
     proofs = [observed.proof(obj) for obj in templates]
     if success and latency:
@@ -199,6 +214,13 @@ def _analyses(observed: Observed) -> Iterator[Object]:
     for obj in observed.all(argoproj_v1alpha1.ANALYSIS_TEMPLATE):
         if meta.name(obj) in named:
             yield obj
+
+
+def _asked(templates: list[Object]) -> Iterator[Object]:
+    """What the metrics of analyses ask, without the conditions on the answer: each has one for success."""
+    for obj in templates:
+        for metric in (obj.get("spec") or {}).get("metrics") or ():
+            yield {name: value for name, value in metric.items() if name not in CONDITIONS}
 
 
 CATEGORY = Category("monitoring", "Monitoring", (

@@ -25,7 +25,7 @@ from dabbawala.readiness.judgement import (
     unknown,
     warned,
 )
-from dabbawala.readiness.observed import Observed
+from dabbawala.readiness.observed import Observed, is_recent
 from dabbawala.readiness.standing import Doubt, by_evidence, first_that_knows
 
 P95_MILLISECONDS, FAILED_RATIO = 200.0, 0.001
@@ -36,6 +36,8 @@ MEMORY_SHARE_MAX = Decimal("0.9")
 """How much of its memory limit a container may use before the next peak kills it."""
 
 RESOURCES = ("cpu", "memory")
+ROOM = (core_v1.RESOURCE_QUOTA, core_v1.NODE, core_v1.POD)
+"""What bounds how many pods there can be."""
 
 
 def load_testing_completed(observed: Observed, item: Item) -> Judgement:
@@ -56,8 +58,12 @@ def _reached(record: Evidence) -> Doubt | None:
 
 def _of_these_images(observed: Observed, record: Evidence) -> Doubt | None:
     tested = {str(subject["hash"]) for subject in record.spec.get("subjects") or ()}
-    other = [image for digest, image in images.running(observed).items() if digest not in tested]
-    return (Result.WARN, f"{other[0]} runs now, and was not what was tested") if tested and other else None
+    running = images.running(observed)
+    if not tested or not running:
+        why = "the record does not say which images were tested (subjects)" if running else "no pod runs"
+        return Result.UNKNOWN, f"{why}, so that nobody knows whether it is about what runs now"
+    other = [image for digest, image in running.items() if digest not in tested]
+    return (Result.WARN, f"{other[0]} runs now, and was not what was tested") if other else None
 
 
 def capacity_planning_done(observed: Observed, item: Item) -> Judgement:
@@ -70,13 +76,14 @@ def capacity_planning_done(observed: Observed, item: Item) -> Judgement:
     most, pod = bounds(scaler)[1], _requests(observed.template)
     if not all(pod.values()):
         return failed("not every container requests CPU and memory, so that nobody can tell what it needs")
+    unseen = next((text for kind in ROOM if (text := observed.unseen(kind))), "")
+    if unseen:
+        return first_that_knows([by_evidence(observed, item), unknown(unseen)])
     for check in (_quota, _nodes):
         short = check(observed, {name: value * most for name, value in pod.items()})
         if short is not None:
             return failed(f"{most} pods do not fit: {short}", observed.proof(scaler))
     nodes = [observed.proof(node) for node in observed.all(core_v1.NODE)]
-    if not nodes:
-        return unknown(observed.unseen(core_v1.NODE) or "there is no node")
     return passed(f"{most} pods, the most it may ask for, have room on the nodes and in the quota", *nodes)
 
 
@@ -148,7 +155,7 @@ def auto_scaling_tested(observed: Observed, item: Item) -> Judgement:
     """That it has scaled: the autoscaler's own record of when it last did, or a load test's."""
     scaler = autoscaler(observed)
     scaled = str(((scaler or {}).get("status") or {}).get("lastScaleTime") or "")
-    if scaler is not None and scaled and observed.now - clock.parse_time(scaled) <= timedelta(days=item.days):
+    if scaler is not None and scaled and is_recent(observed, clock.parse_time(scaled), timedelta(days=item.days)):
         return passed(f"{scaler['kind']} {meta.name(scaler)} last scaled it at {scaled}", observed.proof(scaler))
     return by_evidence(observed, item)
 
@@ -189,12 +196,12 @@ def _memory_share(observed: Observed, metrics: Object) -> Decimal:
 CATEGORY = Category("performance", "Performance", (
     Item(
         "load_testing_completed", "It was load-tested", "high", load_testing_completed,
-        "signed evidence of a run of the images that run now (details: targetRate, achievedRate)",
+        "signed evidence of a run of the images that run now (subjects; details: targetRate, achievedRate)",
         IMPORT, MEASURED, 90,
     ),
     Item(
         "stress_testing_passed", "It was pushed past its limit", "medium", stress_testing_passed,
-        "signed evidence of a run of the images that run now",
+        "signed evidence of a run of the images that run now (subjects)",
         IMPORT, MEASURED, 90,
     ),
     Item(

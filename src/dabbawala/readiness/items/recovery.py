@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from dabbawala.apimachinery import clock, meta
 from dabbawala.apimachinery.meta import Object
 from dabbawala.readiness import regions
-from dabbawala.readiness.evidence import Evidence
+from dabbawala.readiness.evidence import CLOCK_SKEW, Evidence
 from dabbawala.readiness.judgement import (
     IMPORT,
     MEASURED,
@@ -61,17 +61,17 @@ def _covers(obj: Object, namespace: str, part: str = "") -> bool:
 
 def _backups(observed: Observed) -> Iterator[tuple[datetime, Object]]:
     """Backups of the namespace that were completed, with the moment."""
-    yield from _completed(obj for obj in observed.all(BACKUP) if _covers(obj, observed.namespace))
+    yield from _completed(observed, (obj for obj in observed.all(BACKUP) if _covers(obj, observed.namespace)))
 
 
-def _completed(found: Iterator[Object]) -> Iterator[tuple[datetime, Object]]:
+def _completed(observed: Observed, found: Iterator[Object]) -> Iterator[tuple[datetime, Object]]:
     for obj in found:
         state = obj.get("status") or {}
         try:
             moment = clock.parse_time(str(state.get("completionTimestamp")))
         except ValueError:
             continue
-        if state.get("phase") == COMPLETED:
+        if state.get("phase") == COMPLETED and moment <= observed.now + CLOCK_SKEW:
             yield moment, obj
 
 
@@ -112,7 +112,7 @@ def rto_rpo_validated(observed: Observed, item: Item) -> Judgement:
 
 def backup_restoration_tested(observed: Observed, item: Item) -> Judgement:
     own = {meta.name(backup) for _, backup in _backups(observed)}
-    restores = list(_completed(obj for obj in observed.all(RESTORE) if _restores(obj, own)))
+    restores = list(_completed(observed, (obj for obj in observed.all(RESTORE) if _restores(obj, own))))
     recent = [pair for pair in restores if observed.now - pair[0] <= timedelta(days=item.days)]
     if recent:
         moment, restore = max(recent, key=lambda pair: pair[0])

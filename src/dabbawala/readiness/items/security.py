@@ -23,6 +23,7 @@ from dabbawala.readiness.judgement import (
     warned,
 )
 from dabbawala.readiness.observed import Observed
+from dabbawala.readiness.sources import SYSTEM_NAMESPACE
 from dabbawala.readiness.standing import by_evidence, needs
 
 SCORE_MIN = 90
@@ -34,6 +35,9 @@ METADATA_ADDRESS = "169.254.169.254"
 RIGHTS = (
     core_v1.SERVICE_ACCOUNT, rbac_v1.ROLE, rbac_v1.ROLE_BINDING, rbac_v1.CLUSTER_ROLE, rbac_v1.CLUSTER_ROLE_BINDING,
 )  # fmt: skip
+AROUND = (core_v1.POD, core_v1.NODE, core_v1.NAMESPACE, core_v1.SECRET)
+"""What rights lead to."""
+
 ENCRYPTION_FLAG = "--encryption-provider-config"
 AUDIT_FLAGS = ("--audit-log-path", "--audit-webhook-config-file")
 AUDIT_POLICY = "--audit-policy-file"
@@ -55,6 +59,9 @@ def container_image_scanned(observed: Observed, item: Item) -> Judgement:
         return Judgement(Result.UNKNOWN, f"no scan of {unscanned[0]} as it runs{why}", (), stale=rejected.stale)
     about = [found[digest] for digest in running]
     proofs = [scan.proof for scan in about]
+    refused = [image for digest, image in running.items() if found[digest].failed]
+    if refused:
+        return failed(f"the scan of {refused[0]} says itself that it does not pass", *proofs)
     high = sum(scan.high for scan in about)
     said = f"{high} high vulnerabilities, scanned on {min(scan.at for scan in about):%Y-%m-%d}"
     if any(scan.critical for scan in about):
@@ -83,7 +90,12 @@ def secrets_encrypted(observed: Observed, item: Item) -> Judgement:
 
 
 def _api_servers(observed: Observed) -> list[Object]:
-    return [pod for pod in observed.all(core_v1.POD) if meta.labels(pod).get("component") == "kube-apiserver"]
+    """Only of the system's namespace: in its own, a service could call any pod so."""
+    return [
+        pod
+        for pod in observed.all(core_v1.POD)
+        if meta.namespace(pod) == SYSTEM_NAMESPACE and meta.labels(pod).get("component") == "kube-apiserver"
+    ]
 
 
 def _has_flag(pod: Object, *flags: str) -> bool:
@@ -105,7 +117,7 @@ def rbac_configured(observed: Observed, item: Item) -> Judgement:
             "its pods use the account `default`, which they share with everything else of the namespace",
             observed.proof(observed.workload),
         )
-    unseen = next((text for kind in RIGHTS if (text := observed.unseen(kind))), "")
+    unseen = next((text for kind in (*RIGHTS, *AROUND) if (text := observed.unseen(kind))), "")
     if unseen:
         return unknown(unseen)
     accounts = [found for found in observed.all(core_v1.SERVICE_ACCOUNT) if meta.name(found) == account]
@@ -122,8 +134,7 @@ def rbac_configured(observed: Observed, item: Item) -> Judgement:
 
 def _takeover(observed: Observed, account: str) -> Takeover | None:
     """A way to cluster-admin from its pods, or from its account before any pod runs."""
-    around = (core_v1.POD, core_v1.NODE, core_v1.NAMESPACE, core_v1.SECRET)
-    found = Takeovers(obj for kind in (*RIGHTS, *around) for obj in observed.all(kind))
+    found = Takeovers(obj for kind in (*RIGHTS, *AROUND) for obj in observed.all(kind))
     ways = [found.of_account(ObjectKey(observed.namespace, account))]
     ways += [found.of_pod(meta.key(pod)) for pod in observed.pods]
     return next((way for way in ways if way is not None), None)
@@ -173,8 +184,10 @@ def vulnerability_patching(observed: Observed, item: Item) -> Judgement:
     running, found = images.running(observed), images.scans(observed, item)
     known = [found[digest] for digest in running if digest in found]
     if not running or len(known) < len(running):
-        return by_evidence(observed, item, lambda record: needs(record, overdue=0))
+        return _of_all(observed, running, by_evidence(observed, item, lambda record: needs(record, overdue=0)))
     proofs = [scan.proof for scan in known]
+    if any(scan.failed for scan in known):
+        return failed("a scan says itself that vulnerabilities are not patched in time", *proofs)
     late = sum(scan.overdue or 0 for scan in known)
     if late:
         return failed(f"{late} vulnerabilities are past their deadline", *proofs)
@@ -183,6 +196,21 @@ def vulnerability_patching(observed: Observed, item: Item) -> Judgement:
         clean = passed("no critical or high vulnerability is left", *proofs)
         return warned(f"{severe} critical or high ones are left, of unknown deadline", *proofs) if severe else clean
     return passed("no vulnerability is past its deadline", *proofs)
+
+
+def _of_all(observed: Observed, running: dict[str, str], found: Judgement) -> Judgement:
+    """A record that passes, if it is about every image that runs. One of a single image says nothing of the others."""
+    hashes = {proof.digest for proof in found.proofs}
+    told = {
+        str(subject["hash"])
+        for record in observed.chain.records
+        if record.hash in hashes
+        for subject in record.spec.get("subjects") or ()
+    }
+    other = [image for digest, image in running.items() if digest not in told]
+    if found.result is not Result.PASS or (running and not other):
+        return found
+    return unknown(f"no scan of {other[0]} as it runs" if other else "no pod runs, so that nobody knows which images")
 
 
 CATEGORY = Category("security", "Security", (

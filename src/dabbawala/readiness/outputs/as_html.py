@@ -7,7 +7,7 @@ from html import escape
 
 from dabbawala.apimachinery import clock
 from dabbawala.readiness import verdict
-from dabbawala.readiness.assessment import CHANGES_SHOWN, Assessment
+from dabbawala.readiness.assessment import Assessment
 from dabbawala.readiness.catalogue import CATEGORIES, ITEMS
 from dabbawala.readiness.judgement import Category, Item, Judgement, Proof, Result
 from dabbawala.readiness.outputs.as_json import level, passes
@@ -95,7 +95,7 @@ def _changes(found: Assessment) -> str:
     rows = "".join(
         f'<tr><td class="n pass">+{verdict.shown(change.gain)}</td><td><b>{change.item.id}</b> '
         f'<span class="quiet">{escape(change.item.title)}</span><br><code>{escape(change.remedy)}</code></td></tr>'
-        for change in found.changes[:CHANGES_SHOWN]
+        for change in found.changes
     )
     return f"<h2>What raises the score most</h2><table>{rows}</table>" if rows else ""
 

@@ -7,7 +7,7 @@ import orjson
 from dabbawala.apimachinery import clock
 from dabbawala.apimachinery.meta import Object
 from dabbawala.readiness import verdict
-from dabbawala.readiness.assessment import CHANGES_SHOWN, Assessment
+from dabbawala.readiness.assessment import Assessment
 from dabbawala.readiness.catalogue import CATEGORIES, ITEMS
 from dabbawala.readiness.judgement import Category, Item, Judgement, Result
 
@@ -40,7 +40,7 @@ def document(found: Assessment) -> Object:
         "categories": [_category(found, category) for category in CATEGORIES],
         "changes": [
             {"item": change.item.id, "points": verdict.shown(change.gain), "command": change.remedy}
-            for change in found.changes[:CHANGES_SHOWN]
+            for change in found.changes
         ],
         "nextSteps": list(found.next_steps),
     }

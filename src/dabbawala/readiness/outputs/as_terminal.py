@@ -11,7 +11,7 @@ from rich.text import Text
 
 from dabbawala.apimachinery import clock
 from dabbawala.readiness import verdict
-from dabbawala.readiness.assessment import CHANGES_SHOWN, Assessment
+from dabbawala.readiness.assessment import Assessment
 from dabbawala.readiness.catalogue import CATEGORIES, ITEMS
 from dabbawala.readiness.checklist import Tick
 from dabbawala.readiness.judgement import Result
@@ -36,7 +36,7 @@ def render(found: Assessment) -> RenderableType:
     parts += [_title("Items"), _items(found)]
     if found.verdict.blockers:
         parts += [_title("Blockers"), _blockers(found)]
-    changes = found.changes[:CHANGES_SHOWN]
+    changes = found.changes
     if changes:
         parts += [_title("What raises the score most"), _changes(found)]
     if found.excepted:
@@ -92,7 +92,7 @@ def _blockers(found: Assessment) -> Text:
 def _changes(found: Assessment) -> Text:
     """Commands stand on lines of their own and are never broken, so that they can be taken as they are."""
     lines = []
-    for change in found.changes[:CHANGES_SHOWN]:
+    for change in found.changes:
         blocks = " (blocks)" if change.item.id in found.verdict.blockers else ""
         points = Text(f"  +{verdict.shown(change.gain):5}", style="green")
         lines.append(Text.assemble(points, (change.item.id, "bold"), blocks, f"  {change.item.title}"))
