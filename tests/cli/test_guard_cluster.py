@@ -96,6 +96,34 @@ async def _one(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
+@pytest.mark.parametrize("code", [401, 403, 404, 429, 503])
+@pytest.mark.parametrize(
+    "asked", [["scan", "--live"], ["scan", "--live", "--with-cluster-policies"], ["enforce", "--dry-run"], ["images"]]
+)
+def test_a_cluster_that_refuses_to_be_asked_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, code: int, asked: list[str]
+) -> None:
+    @asynccontextmanager
+    async def connected(_: object) -> AsyncIterator[Client]:
+        yield Client(Refusing(code))
+
+    monkeypatch.setattr(connection, "client", connected)
+    done = CliRunner().invoke(dabba, ["guard", *asked, *(["--live"] if asked == ["images"] else [])])
+    assert done.exit_code == 2, done.output
+    assert "go away" in done.output
+
+
+class Refusing:
+    """A transport whose server answers nothing."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    async def request(self, *_: Any, **__: Any) -> Response:
+        said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "go away", "code": self.code}
+        return Response(self.code, {}, _one(orjson.dumps(said)))
+
+
 def test_nothing_goes_to_deny_while_what_it_would_refuse_is_not_known(half_seen: None) -> None:
     asked = ["guard", "enforce", "-c", "WL-01", "--dry-run"]
     assert CliRunner().invoke(dabba, [*asked, "--stage", "warn"]).exit_code == 0, "nobody is refused"

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
+from dabbawala.apimachinery import status
 from dabbawala.cli.answer import CouldNotTell
 from dabbawala.cli.command import asynchronous as asynchronous
 from dabbawala.client import kubeconfig
@@ -60,3 +61,13 @@ async def client(ctx: click.Context) -> AsyncIterator[Client]:
         yield made
     finally:
         await made.close()
+
+
+@asynccontextmanager
+async def looking(ctx: click.Context) -> AsyncIterator[Client]:
+    """The same, for a command whose answer is about what it sees: what it is not shown, it could not tell."""
+    try:
+        async with client(ctx) as made:
+            yield made
+    except status.StatusError as refused:
+        raise CouldNotTell(refused.message) from refused

@@ -92,7 +92,7 @@ async def enforce(
     if static is not None:
         _write_static(order, static)
         return
-    async with connection.client(click.get_current_context()) as client:
+    async with connection.looking(click.get_current_context()) as client:
         raise click.exceptions.Exit(await (_remove if remove else _install)(client, order))
 
 

@@ -257,7 +257,7 @@ def _inventory(ctx: click.Context, sources: Sources) -> Inventory | None:
 async def _read(ctx: click.Context) -> Inventory:
     from dabbawala.guard.live.reading import Reader
 
-    async with connection.client(ctx) as client:
+    async with connection.looking(ctx) as client:
         found = await Reader(client, kinds=READ_KINDS).read()
     for problem in found.problems:
         raise CouldNotTell(problem.text)

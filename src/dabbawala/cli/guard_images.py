@@ -242,7 +242,7 @@ def _of_files(asked: Asked, now: datetime) -> _Seen:
 
 async def _of_cluster(ctx: click.Context, asked: Asked, now: datetime) -> _Seen:
     only = asked.namespaces[0] if len(asked.namespaces) == 1 else ""
-    async with connection.client(ctx) as client:
+    async with connection.looking(ctx) as client:
         found = await Reader(client, only).read()
         accepted = await scan.cluster_exceptions(client, found.problems)
     world = World(found.inventory, now=now, whole=found.whole)

@@ -73,7 +73,7 @@ class Live:
         from dabbawala.cli import connection
         from dabbawala.guard.live import publishing
 
-        async with connection.client(ctx) as client:
+        async with connection.looking(ctx) as client:
             report = await self._report(client, paths, asked)
             if self.publish:
                 try:

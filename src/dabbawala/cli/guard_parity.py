@@ -52,7 +52,7 @@ async def record(paths: Sequence[str], only: Sequence[str], file: Path, settle: 
         await asyncio.sleep(settle)
 
     answers: list[answers_of.Answer] = []
-    async with connection.client(click.get_current_context()) as client:
+    async with connection.looking(click.get_current_context()) as client:
         server = answers_of.Server(client, settled)
         for check, questions in asked:
             try:

@@ -46,7 +46,7 @@ async def _read(context: str, kubeconfig: Path | None) -> Inventory:
 
     ctx = click.get_current_context()
     ctx.ensure_object(dict).update({connection.KUBECONFIG: kubeconfig, connection.CONTEXT: context})
-    async with connection.client(ctx) as client:
+    async with connection.looking(ctx) as client:
         reading = await Reader(client).read()
     if not reading.whole:
         why = "; ".join(f"{problem.message} {problem.remedy}" for problem in reading.problems)
