@@ -24,6 +24,47 @@ def test_a_folder_without_anything_to_scan_is_no_pass(tmp_path: Path) -> None:
     assert (tmp_path / "out.json").exists()
 
 
+@pytest.mark.parametrize("given", ["", "\n", "# what helm had to say\n", "---\n"])
+def test_a_standard_input_without_any_object_is_no_pass(given: str) -> None:
+    found = CliRunner().invoke(dabba, ["guard", "scan", "-"], input=given)
+    assert found.exit_code == 2
+    assert "nothing was scanned: the standard input has no object" in found.output
+
+
+@pytest.mark.parametrize(
+    ("text", "absent"),
+    [
+        ("kind: Deployment\nmetadata: {name: web}\nspec: {}\n", "apiVersion"),
+        ("apiVersion: apps/v1\nmetadata: {name: web}\nspec: {}\n", "kind"),
+        ("apiVersion: ''\nkind: Pod\nmetadata: {name: web}\n", "apiVersion"),
+    ],
+)
+def test_an_object_that_does_not_say_what_it_is_is_no_pass(tmp_path: Path, text: str, absent: str) -> None:
+    (tmp_path / "web.yaml").write_text(f"# web\n{text}")
+    for path in (tmp_path, tmp_path / "web.yaml"):
+        found = scan(path)
+        assert found.exit_code == 2, found.output
+        assert f"the object has no {absent}" in found.output
+        assert "web.yaml:2:1" in found.output
+
+
+def test_values_and_metadata_of_other_tools_are_no_broken_objects(tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_text("kind: Deployment\nreplicas: 2\n")
+    (tmp_path / "index.yaml").write_text("apiVersion: v1\nentries: {}\n")
+    assert scan(tmp_path).exit_code == 0
+
+
+def test_the_password_in_a_repository_is_not_repeated(tmp_path: Path) -> None:
+    source = "source: {repoURL: 'https://ci:s3cr@t@git.example.com/shop.git', path: k8s}"
+    spec = f"  project: shop\n  {source}\n  destination: {{name: dc, namespace: shop}}\n"
+    kind = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: shop, namespace: argocd}\n"
+    (tmp_path / "shop.yaml").write_text(f"{kind}spec:\n{spec}")
+    found = scan(tmp_path, "-c", "CD-01", "-c", "CD-06")
+    assert "(https://git.example.com/shop.git at HEAD)" in found.output
+    assert "a password in the address" in found.output
+    assert "s3cr" not in found.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -66,6 +66,10 @@ class Files:
         show(report)
         if not report.files:
             raise CouldNotTell(f"nothing was scanned: no file to scan is in {', '.join(paths)}; check the path")
+        if "-" in paths and not (report.objects or report.problems):
+            raise CouldNotTell(
+                "nothing was scanned: the standard input has no object; what was to write it may have failed"
+            )
         return report
 
     def follow(self, paths: Sequence[str], asked: Asked) -> int:

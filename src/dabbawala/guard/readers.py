@@ -88,7 +88,16 @@ def documents_of(reading: Reading, report: Report) -> Iterator[Document]:
     """What checks can be asked about of a file: its objects, and what stands in them. Problems go into the report."""
     report.problems += _apart(reading)
     for document in reading.documents:
+        report.problems += _halves(document)
         yield from embedding.documents_of(document)
+
+
+def _halves(document: Document) -> Iterator[Problem]:
+    """What has metadata as objects have, but does not say what it is: nobody can judge it, and it is no pass."""
+    absent = [field for field in ("apiVersion", "kind") if not document.object.get(field)]
+    if len(absent) == 1 and not document.is_object and isinstance(document.object.get("metadata"), dict):
+        message = f"the object has no {absent[0]}, so that no server takes it and no check can be asked"
+        yield Problem(document.place(""), "half-an-object", message, f"Write its {absent[0]}.")
 
 
 def _apart(reading: Reading) -> Iterator[Problem]:
