@@ -7,7 +7,7 @@ none. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from dabbawala.apimachinery.meta import Object
@@ -27,12 +27,14 @@ class Repair(NamedTuple):
     checks: tuple[str, ...]
 
 
-def wanted(obj: Object, findings: Iterable[Finding], *, risky: bool) -> list[Repair]:
-    """The changes that findings of one object ask for and that can be made together."""
+def wanted(obj: Object, findings: Iterable[Finding], hopeless: Collection[str] = (), *, risky: bool) -> list[Repair]:
+    """The changes that findings of one object ask for and that can be made together. Those whose words are hopeless
+    keep no place from another one."""
     asked: dict[str, tuple[Change, list[str]]] = {}
     for finding in sorted(findings, key=lambda item: checks.order(item.check.id)):
         for change in changes_of(finding, obj) if risky or not finding.check.fix.risk else ():
-            asked.setdefault(change.words, (change, []))[1].append(finding.check.id)
+            if change.words not in hopeless:
+                asked.setdefault(change.words, (change, []))[1].append(finding.check.id)
     kept, _ = without_collisions([change for change, _ in asked.values()])
     return [Repair(change, tuple(dict.fromkeys(asked[change.words][1]))) for change in kept]
 

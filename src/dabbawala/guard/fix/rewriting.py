@@ -71,6 +71,8 @@ class _Writer:
         if not wishes or self._attempt(wishes):
             return
         groups = self._groups(wishes)
+        if len(groups) == 1:  # what several uses of an anchor cannot do together, one of them may do beside it
+            groups = [[wish] for wish in wishes]
         if len(groups) > 1:
             half = len(groups) // 2
             self.settle([wish for group in groups[:half] for wish in group])

@@ -107,7 +107,7 @@ class _Repairing:
         self._made: dict[tuple[_Key, Path], Repair] = {}
         self._tried: set[tuple[_Key, str]] = set()
         self._refused: dict[tuple[_Key, str], str] = {}
-        self._hopeless: set[tuple[_Key, str]] = set()
+        self._hopeless: dict[tuple[_Key, str], str] = {}
         self._seen: set[tuple[str, bytes]] = {(file.name, file.data) for file in files}
 
     def judge(self) -> None:
@@ -121,7 +121,8 @@ class _Repairing:
         ]
 
     def change(self) -> bool:
-        """Whether any text is different now that was never so before."""
+        """Whether any text is different now that was never so before, or something turned out to be impossible, in
+        whose place another check may ask for something else."""
         by_file: dict[str, dict[int, list[Finding]]] = {}
         for document, finding in self._found:
             if document is not None and document.origin is None:
@@ -144,16 +145,14 @@ class _Repairing:
             self._refuse(wished, _NOT_UTF8)
             return False
         for (index, change), reason in done.refused:
-            key = _Key(file.name, index)
-            self._hopeless.add((key, change.words))
-            self._refuse([(key, by_place[key, change.path])], f"{change}: {reason}")
+            self._hopeless[_Key(file.name, index), change.words] = f"{change}: {reason}"
         for index, change in done.made:
             place = (_Key(file.name, index), change.path)
             self._made[place] = by_place[place]
             self._tried |= {(place[0], check) for check in by_place[place].checks}
         is_new = (file.name, file.data) not in self._seen
         self._seen.add((file.name, file.data))
-        return is_new
+        return is_new or bool(done.refused)
 
     def _refuse(self, repaired: Iterable[tuple[_Key, Repair]], why: str) -> None:
         self._refused |= {(key, check): why for key, repair in repaired for check in repair.checks}
@@ -161,11 +160,8 @@ class _Repairing:
     def _accepted(self, file: _File, index: int, findings: list[Finding]) -> list[Repair]:
         key = _Key(file.name, index)
         obj = file.reading.documents[index].object
-        asked = [
-            repair
-            for repair in repairs.wanted(obj, findings, risky=self._risky)
-            if (key, repair.change.words) not in self._hopeless
-        ]
+        hopeless = {words for found, words in self._hopeless if found == key}
+        asked = repairs.wanted(obj, findings, hopeless, risky=self._risky)
         if not asked:
             return []
         kept, refused = repairs.acceptable(obj, asked, self._standing.preparation)
@@ -193,6 +189,9 @@ class _Repairing:
         if why or document is None:
             return why
         key = _Key(document.file, document.index)
+        for change in repairs.changes_of(finding, document.object):
+            if (key, change.words) in self._hopeless:
+                return self._hopeless[key, change.words]
         if (key, check.id) in self._tried:
             return f"the change was made, and was not enough. {check.remedy}"
         return self._refused.get((key, check.id), _RESTLESS)
