@@ -4,6 +4,8 @@
 
 Checks are paired by the anchors that ours carry; those that cover several of the other side are compared as a group,
 which fails when any of it fails. They are compared object by object, and checks of Checkov's graph folder by folder.
+Where one finds something and the other says nothing they disagree; objects of kinds that Checkov does not read at all
+are left out.
 `adjudicated.yaml` says in writing what each disagreement is. Exit status: 1 when one is not covered, when an entry
 covers nothing, when it is true of objects that nobody disagrees about without saying why, or when Checkov has a check
 that is neither paired nor explained. --write derives docs/guard-agreement.md.
@@ -46,6 +48,8 @@ PAGE = HERE.parent / "docs" / "guard-agreement.md"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEAST_MANIFESTS = 500
 SHOWN = 40
+SILENT = "silent"
+"""What a scanner says that was not asked, or does not tell: a disagreement where the other one finds something."""
 VARIABLES = Environment(
     {
         "object": "dyn", "objects": "list<dyn>", "pod": "dyn", "containers": "list<dyn>", "debuggers": "list<dyn>",
@@ -174,14 +178,16 @@ def subjects(corpus: Path, engine: Engine, said: Mapping[str, Mapping[str, Said]
 
 
 def _each(corpus: Path, folder: Path, engine: Engine, said: Mapping[str, Mapping[str, Said]]) -> Iterator[Subject]:
+    """Of kinds that Checkov reads; about one of these that it says nothing of, it is silent."""
+    read = {name.partition(".")[0] for objects in said.values() for name in objects}
     world = _world(folder, whole=False)
     objects = tuple(item.object for item in world.inventory)
     for document, judgement in scanning.judgements(world, engine):
         if document is None:
             continue
         obj, place = document.object, Path(document.place("").file).relative_to(corpus)
-        found = said.get(str(place), {}).get(_resource(obj))
-        if found is not None:
+        found = said.get(str(place), {}).get(_resource(obj), {})
+        if obj["kind"] in read:
             yield Subject(f"{place} {_resource(obj)}", obj, objects, _verdicts([judgement]), found)
 
 
@@ -231,10 +237,10 @@ def _verdicts(judgements: Iterable[Judgement]) -> Said:
     return found
 
 
-def verdict(said: Said, names: Iterable[str]) -> str | None:
-    """Of a group: failed when any of it failed; None when nothing of it was asked."""
+def verdict(said: Said, names: Iterable[str]) -> str:
+    """Of a group: failed when any of it failed; silent when nothing of it was asked."""
     words = {said[name] for name in names if name in said}
-    return next((word for word in ("failed", "unknown", "passed") if word in words), None)
+    return next((word for word in ("failed", "unknown", "passed") if word in words), SILENT)
 
 
 def compare(group: Group, found: Iterable[Subject], entries: list[Entry]) -> Compared:
@@ -242,7 +248,7 @@ def compare(group: Group, found: Iterable[Subject], entries: list[Entry]) -> Com
     compared = Compared(group)
     for subject in found:
         ours, theirs = verdict(subject.ours, group.ours), verdict(subject.theirs, group.checkov)
-        if ours is None or theirs is None:
+        if "failed" not in (ours, theirs) and SILENT in (ours, theirs):
             continue
         if ours == theirs:
             compared.agreed[ours] += 1

@@ -14,7 +14,9 @@ Derived by `python bench/agreement.py --write`, which runs both over the same {f
 case of every check, manifests as teams write them, and what this repository ships. Cases are written to be hard, so
 that the shares below are lower than over manifests of an ordinary repository. Every disagreement is in one of the
 classes of `bench/adjudicated.yaml`, which are expressions over the objects; the command fails when one is in none, and
-when a class holds of objects that nobody disagrees about without saying why.
+when a class holds of objects that nobody disagrees about without saying why. Where one of the two finds something and
+the other says nothing, that is a disagreement as well. Left out are objects of kinds that Checkov does not read, as a
+Rollout or a backup's Schedule, and what one passes and the other was not asked.
 
 Of {subjects:,} comparisons {agreed:,} agree ({share:.1%}). Of the {differing:,} that differ, ours is right in {ours:,},
 Checkov in {checkov:,}, and {arguable:,} can be argued either way.

@@ -37,7 +37,7 @@ def entry(when: str, **more: str) -> Entry:
 def test_an_adjudication_names_a_pair_that_exists_and_gives_its_reason(entry: Entry) -> None:
     group = next(group for group in PAIRED if entry.checkov in group.checkov)
     assert entry.ours in group.ours
-    assert entry.says in ("passed", "failed", "unknown")
+    assert entry.says in ("passed", "failed", "unknown", "silent")
     assert entry.right in ("ours", "checkov", "both-arguable")
     assert is_sentence(entry.reason)
     assert not entry.agrees or is_sentence(entry.agrees)
@@ -58,6 +58,36 @@ def test_a_check_is_paired_or_explained_and_never_both() -> None:
 def test_a_disagreement_that_no_entry_covers_is_a_fault() -> None:
     compared = agreement.compare(GROUP, [subject("Pod", "failed", "passed")], [])
     assert list(agreement.faults([compared], [])) == ["CKV_K8S_16: ours failed, Checkov passed: Pod failed"]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("failed", ""), ("", "failed")])
+def test_what_one_finds_and_the_other_says_nothing_of_is_a_disagreement(ours: str, theirs: str) -> None:
+    asked = {"WL-01": ours} if ours else {}, {"CKV_K8S_16": theirs} if theirs else {}
+    compared = agreement.compare(GROUP, [Subject("Pod", {}, (), *asked)], [])
+    assert [words for _, *words in compared.uncovered] == [[ours or "silent", theirs or "silent"]]
+
+
+def test_what_neither_finds_anything_in_is_not_compared_where_one_is_not_asked() -> None:
+    compared = agreement.compare(
+        GROUP, [Subject("Pod", {}, (), {"WL-01": "passed"}, {}), Subject("Pod", {}, (), {}, {})], []
+    )
+    assert not compared.subjects
+
+
+def test_an_object_of_a_kind_that_the_other_reads_is_compared_though_it_says_nothing_of_it(tmp_path: Path) -> None:
+    home = tmp_path / "case"
+    home.mkdir()
+    pod = "{{apiVersion: v1, kind: {}, metadata: {{name: {}}}, spec: {{}}}}\n"
+    (home / "case.yaml").write_text(
+        "---\n".join([pod.format("Pod", "a"), pod.format("Pod", "b"), pod.format("Odd", "c")])
+    )
+    said = {"case/case.yaml": {"Pod.default.a": {"CKV_K8S_16": "passed"}}}
+    engine = agreement.Engine([checks.shipped()["WL-01"]], now=agreement.NOW)
+    found = list(agreement.subjects(tmp_path, engine, said, graph=False))
+    assert [(subject.name, subject.theirs) for subject in found] == [
+        ("case/case.yaml Pod.default.a", {"CKV_K8S_16": "passed"}),
+        ("case/case.yaml Pod.default.b", {}),
+    ]
 
 
 def test_an_entry_covers_only_what_its_expression_and_verdict_say() -> None:
