@@ -155,8 +155,10 @@ def selected(selector: Object, labels: Mapping[str, str]) -> bool:
 
 
 def known_addresses(pod: Object) -> list[str]:
+    """ "podIPs holds the IP addresses allocated to the pod. […] the 0th entry must match the podIP field.\""""
     status = pod["status"]
-    return [text for text in (status.get("podIP"), on_host(pod) and status.get("hostIP")) if text]
+    own = [status.get("podIP"), *(entry["ip"] for entry in status.get("podIPs", []))]
+    return [text for text in (*own, on_host(pod) and status.get("hostIP")) if text]
 
 
 def on_host(pod: Object) -> bool:

@@ -12,19 +12,20 @@ NODES = {"n1": "192.168.0.1", "n2": "192.168.0.2", "n3": "192.168.0.3"}
 OUTSIDE = ("203.0.113.7", "8.8.8.8", "169.254.169.254", "10.200.0.1", "2001:db8::1")
 BLOCKS = (
     "0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.0.4/30", "192.168.0.0/24", "203.0.113.0/24", "8.8.8.8/32",
-    "169.254.169.254/32", "::/0", "2001:db8::/32",
+    "169.254.169.254/32", "::/0", "2001:db8::/32", "fd00::/16",
 )  # fmt: skip
 HOLES = {
     "0.0.0.0/0": ("10.0.0.0/8", "169.254.169.254/32", "203.0.113.0/28", "192.168.0.2/32", "10.1.0.2/31"),
     "10.0.0.0/8": ("10.1.0.0/30", "10.200.0.0/16"),
     "10.1.0.0/16": ("10.1.0.2/31",),
-    "::/0": ("2001:db8::/64",),
+    "::/0": ("2001:db8::/64", "fd00::2/127"),
+    "fd00::/16": ("fd00::4/126",),
 }
 LABELS = {"app": ("web", "api", "db"), "tier": ("front", "back"), "card": ("yes",)}
 PORT_NAMES = ("http", "metrics")
 NUMBERS = (80, 8080, 8081, 9090)
 PROTOCOLS = ("TCP", "TCP", "TCP", "UDP", "SCTP")
-RANGES = ("10.0.0.0/8", "192.168.0.0/16")
+RANGES = ("10.0.0.0/8", "192.168.0.0/16", "fd00::/16")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def pod(draw: random.Random, number: int) -> Object:
     if node:
         spec["nodeName"], status["hostIP"] = node, NODES[node]
         status["podIP"] = NODES[node] if host else f"10.1.0.{number + 1}"
+        if not host and draw.random() < 0.3:
+            status["podIPs"] = [{"ip": status["podIP"]}, {"ip": f"fd00::{number + 1}"}]
     metadata = {"name": f"p{number}", "namespace": draw.choice(NAMESPACES), "labels": labels(draw, 0.6)}
     return {"metadata": metadata, "spec": spec, "status": status}
 
@@ -112,10 +115,10 @@ def selector(draw: random.Random, *, namespaces: bool = False) -> Object:
         return {"matchLabels": {"kubernetes.io/metadata.name": draw.choice(NAMESPACES)}}
     found: Object = {}
     if kind < 0.8:
-        key = draw.choice(list(LABELS))
-        found["matchLabels"] = {key: draw.choice(LABELS[key])}
+        keys = draw.sample(list(LABELS), draw.choice([1, 1, 1, 2]))
+        found["matchLabels"] = {key: draw.choice(LABELS[key]) for key in keys}
     if kind > 0.7:
-        found["matchExpressions"] = [expression(draw)]
+        found["matchExpressions"] = [expression(draw) for _ in range(draw.choice([1, 1, 2]))]
     return found
 
 

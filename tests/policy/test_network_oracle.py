@@ -14,6 +14,7 @@ from tests.policy.network_worlds import NODES, OUTSIDE, RANGES, World, world
 
 PORTS = (("TCP", 80), ("TCP", 8080), ("TCP", 8081), ("TCP", 9090), ("UDP", 80), ("SCTP", 8080), ("TCP", 65535))
 SAMPLED, ALL = 1_000, 10_000
+WORDS = "'http'", "endPort", "except", "hostNetwork", "namespaceSelector", "NotIn", "Succeeded", "Always", "podIPs"
 EDGES = (("TCP", 1), ("TCP", 79), ("TCP", 81), ("TCP", 100), ("TCP", 101), ("TCP", 8101), ("TCP", 9091), ("UDP", 9090))
 
 
@@ -109,7 +110,7 @@ def test_worlds_hold_what_they_are_to_prove() -> None:
     seen: dict[str, int] = {}
     for seed in range(300):
         text = str(world(seed))
-        for word in ("'http'", "endPort", "except", "hostNetwork", "namespaceSelector", "NotIn", "Succeeded", "Always"):
+        for word in WORDS:
             seen[word] = seen.get(word, 0) + (word in text)
         graph = graph_of(world(seed))
         classes = len(graph.classes.members)
