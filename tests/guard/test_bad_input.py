@@ -14,6 +14,7 @@ import pytest
 from dabbawala.guard import checks, documents, scanning, sources
 from dabbawala.guard.decoding import FILE_BYTES_MAX
 from dabbawala.guard.defaulting import Preparation
+from dabbawala.guard.findings import Status
 from dabbawala.guard.inventory import Inventory
 from tests.guard import bad_files
 from tests.guard.bad_files import Bad
@@ -99,6 +100,70 @@ def test_a_whole_scan_of_bad_files_ends_with_a_report(tmp_path: Path) -> None:
     assert found.files > 100
     assert found.findings
     assert all(problem.place.line or problem.place.file for problem in found.problems)
+
+
+POLICY = """\
+# Whoever wrote this never tried it.
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata:
+  name: untried.example.com
+  annotations:
+    guard.dabbawala.dev/id: XX-01
+    guard.dabbawala.dev/title: Untried
+    guard.dabbawala.dev/severity: high
+    guard.dabbawala.dev/remedy: Try it.
+spec:
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
+  validations:
+  - expression: size(object.spec.containers) > 0
+  - expression: %s
+"""
+TWENTY = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]"
+
+
+def costly(levels: int) -> str:
+    """An expression that asks twenty to the power of `levels` questions."""
+    return "true" if not levels else f"{TWENTY}.all(n{levels}, {costly(levels - 1)})"
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("object.spec.containers.all(c", "Syntax error"),
+        ("nosuch(object)", "undeclared reference to 'nosuch'"),
+        ("variables.absent == 1", "absent"),
+        ("1 == 1 ? 5 : 6", "must evaluate to bool"),
+        ("'\\q' == ''", "Syntax error"),
+        ("(" * 3000 + "true" + ")" * 3000, "nested deeper"),
+    ],
+)
+def test_a_policy_whose_expression_does_not_compile_fails_at_its_line(
+    expression: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY % json.dumps(expression))
+    found = scanning.of_paths([str(file)], [checks.shipped()["YAML-03"]], now=datetime.now(UTC))
+    (finding,) = found.findings
+    assert (finding.place.file, finding.place.line) == (str(file), POLICY.count("\n"))
+    assert finding.place.field == "spec.validations[1].expression"
+    assert said in finding.message
+    assert "\n" not in finding.message
+
+
+def test_a_policy_over_budget_decides_nothing_and_says_so_at_the_object(tmp_path: Path) -> None:
+    policy, file = tmp_path / "policy.yaml", tmp_path / "pod.yaml"
+    policy.write_text(POLICY % json.dumps(costly(5)))
+    file.write_text("# One pod.\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a}]}\n")
+    began = time.monotonic()
+    found = scanning.of_paths([str(file)], list(checks.read(policy)), now=datetime.now(UTC))
+    assert time.monotonic() - began < SECONDS_OF_ONE_MAX
+    (finding,) = found.findings
+    assert (finding.status, finding.place.file, finding.place.line) == (Status.ERROR, str(file), 2)
+    assert "cost limit exceeded" in finding.message
+    assert not found.passed
 
 
 def in_a_process(folder: Path) -> tuple[dict[str, list[str]], int]:

@@ -18,7 +18,8 @@ from dabbawala.api.kind import Kind, schema_of
 from dabbawala.apimachinery import schema, structural, structural_values
 from dabbawala.apimachinery.meta import Object
 from dabbawala.apimachinery.schema import Schema
-from dabbawala.apimachinery.status import FieldError
+from dabbawala.apimachinery.status import BadRequest, FieldError
+from dabbawala.guard.checks import POLICY_KIND
 from dabbawala.guard.documents import Document
 from dabbawala.guard.findings import Problem
 from dabbawala.guard.resources import Resource, Resources, lifecycles, split
@@ -27,6 +28,10 @@ DEFAULT_NAMESPACE = "default"
 _SOME_UID = "00000000-0000-0000-0000-000000000000"  # a selector of Jobs is made of it
 PROBLEMS_MAX = 20
 """Problems of each sort that are reported of one object."""
+_FAULTS_MAX = 10
+"""Expressions of one policy that are told as not compiling: together they must fit into one message."""
+_FAULT_CHARS_MAX = 400
+"""What is told of one of them; a compiler repeats the source."""
 
 # Kinds whose old versions differ from today's in no field that anybody reads: they are judged as today's.
 _SAME_SHAPE = frozenset(
@@ -148,7 +153,21 @@ def refused(prepared: Object) -> list[tuple[str, str]]:
         metadata["name"] = metadata.get("name") or f"{metadata['generateName']}xxxxx"
     kind.prepare(obj, None)
     errors: list[FieldError] = kind.validate(obj, None)[:PROBLEMS_MAX]
-    return [(error.field, f"the API server refuses it: {error.field}: {error.message}") for error in errors]
+    found = [(error.field, error.message) for error in errors]
+    if not found and kind.kind == POLICY_KIND:
+        found = _uncompiled(obj)
+    return [(field, f"the API server refuses it: {field}: {message}") for field, message in found]
+
+
+def _uncompiled(policy: Object) -> list[tuple[str, str]]:
+    """The expressions of a policy that do not compile: fields and messages."""
+    from dabbawala.policy.admission import CompiledPolicy  # few scans hold policies
+
+    try:
+        faults = CompiledPolicy.of(policy).faults[:_FAULTS_MAX]
+    except BadRequest as wrong:
+        return [("spec.matchConstraints", str(wrong))]
+    return [(fault.path, " ".join(fault.message.split())[:_FAULT_CHARS_MAX]) for fault in faults]
 
 
 def served(obj: Object) -> Kind | None:
