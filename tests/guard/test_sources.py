@@ -227,6 +227,7 @@ def test_a_chart_is_rendered_with_the_values_that_are_given(chart: Path) -> None
     [
         ("kind: {{ .Values.image | nosuch }}\n", 1, "nosuch"),
         ("a: 1\nkind: {{ required \"need it\" .Values.none }}\n", 2, "need it"),
+        ("a: 1\nb: 2\nkind: {{ .Values.none.at.all }}\n", 3, "nil pointer"),
         ("a: b\n c: d\n", 0, "mapping values"),
     ],
 )  # fmt: skip
@@ -274,7 +275,9 @@ def test_what_kustomize_complains_about_is_a_problem_of_its_line(overlays: Path)
         1,
     )
     (overlays / "base" / "kustomization.yaml").write_text("nothing: 1\nbad: [\n")
-    assert problem(overlays / "base").code == "kustomize"
+    broken = problem(overlays / "base")
+    assert (broken.code, broken.place.line) == ("kustomize", 2)
+    assert ".go:" not in broken.message
 
 
 @pytest.mark.usefixtures("no_tools")

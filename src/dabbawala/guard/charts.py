@@ -26,6 +26,8 @@ _SOURCE = re.compile(r"^# Source: (?P<chart>[^/\n]+)/(?P<path>[^\n]+)$", re.MULT
 _EXPRESSION = re.compile(r"\{\{.*?\}\}")
 _VALUE = re.compile(r"\.Values\.([\w.-]+)")
 _BLAMED = re.compile(r"\((?P<file>[^\s():]+):(?P<line>\d+)(?::(?P<column>\d+))?\)")
+_EXECUTED = re.compile(r"(?P<file>[^\s():]+/templates/[^\s():]+):(?P<line>\d+)(?::(?P<column>\d+))?:?\s+executing")
+"""The same of helm 4, which puts no parentheses around it."""
 _NAMED = re.compile(r"(?:error on|in|at) (?P<file>[^\s:]+/templates/[^\s:]+)")
 _DEPENDENCIES = re.compile(r"missing in charts|chart dependencies|helm dependency build")
 _MISSING = Problem(
@@ -196,7 +198,7 @@ def _failed(chart: str, failure: str) -> Problem:
     if _DEPENDENCIES.search(failure):
         return Problem(Place(chart), "helm", message, f"Run `helm dependency build {chart}` first.")
     remedy = "Correct the template, or name a values file in which it has what it needs."
-    found = _BLAMED.search(failure) or _NAMED.search(failure)
+    found = _BLAMED.search(failure) or _EXECUTED.search(failure) or _NAMED.search(failure)
     if found is None:
         return Problem(Place(str(Path(chart, CHART_FILE)) if Path(chart).is_dir() else chart), "helm", message, remedy)
     groups = found.groupdict()

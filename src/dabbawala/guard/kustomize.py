@@ -25,6 +25,9 @@ FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 ORIGIN = "config.kubernetes.io/origin"
 
 _PATH = re.compile(r"^path: (.+)$", re.MULTILINE)
+_LOGGED = re.compile(r'[EF]\d{4} [\d:.]+ +\d+ \S+\] "command failed" err="(.*)"', re.DOTALL)
+"""A complaint as kubectl logs it since 1.34: behind the time and a process id, which differ each time."""
+_AT_LINE = re.compile(r"invalid Kustomization: .*\bline (\d+)")
 _QUOTED = re.compile(r"""['"]([^'"]+)['"]""")
 _INCLUDES = ("resources", "bases", "components")
 _MISSING_REMEDY = "Install kubectl or kustomize and put it on PATH, or scan the output of `kubectl kustomize`."
@@ -144,8 +147,11 @@ def _shown(file: str) -> str:
 
 def _failed(file: str, failure: str) -> Problem:
     """kustomize's complaint, at the line of the kustomization that has the last thing it names."""
+    logged = _LOGGED.search(failure)
+    failure = logged[1].replace('\\"', '"') if logged else failure
     message = " ".join(failure.split()).removeprefix("error: ").removeprefix("Error: ")
-    line = _blamed(Path(file), _QUOTED.findall(failure))
+    told = _AT_LINE.search(message)
+    line = int(told[1]) if told else _blamed(Path(file), _QUOTED.findall(failure))
     remedy = "Correct the kustomization; `kubectl kustomize` on the folder shows the same complaint."
     return Problem(Place(file, line, 1 if line else 0), "kustomize", f"kustomize cannot build it: {message}", remedy)
 
