@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -193,3 +194,10 @@ async def test_attempts_are_bounded_and_a_refusal_is_not_tried_again(
 async def test_nobody_there_is_told_after_the_last_attempt() -> None:
     with pytest.raises(uploads.NotUploaded):
         await posted("http://127.0.0.1:9/scans", VirtualClock())
+
+
+def test_a_pipe_in_a_folder_of_reports_is_a_problem_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "endless.json")
+    (told,) = folders.archive([tmp_path]).problems
+    assert told.source == str(tmp_path / "endless.json")
+    assert "a pipe" in told.reason

@@ -23,7 +23,8 @@ def archive(paths: Iterable[Path]) -> Archive:
 
 def _records(path: Path) -> Iterator[Record]:
     try:
-        files = sorted(_files(path)) if path.is_dir() else [path]
+        is_folder = path.is_dir()
+        files = sorted(_files(path)) if is_folder else [path]
     except OSError as wrong:
         yield Unreadable(str(path), f"the folder cannot be read: {wrong.strerror}")
         return
@@ -32,7 +33,10 @@ def _records(path: Path) -> Iterator[Record]:
     if len(files) > FILES_MAX:
         yield Unreadable(str(path), f"the folder has more than {FILES_MAX} files; the rest was not read")
     for file in files[:FILES_MAX]:
-        yield from _read(file)
+        if is_folder and file.exists() and not file.is_file():  # one that is named, such as `<(…)`, is waited for
+            yield Unreadable(str(file), "it is no file but a pipe, a socket or a device")
+        else:
+            yield from _read(file)
 
 
 def _files(folder: Path) -> Iterator[Path]:
