@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -96,19 +97,29 @@ async def _one(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
-@pytest.mark.parametrize("code", [401, 403, 404, 429, 503])
+ASKED = (
+    "guard scan --live",
+    "guard scan --live --with-cluster-policies",
+    "guard enforce --dry-run",
+    "guard images --live",
+)
+READINESS = "readiness check web -n shop"
+"""A kind that it may not see is unknown to it, and no reason to end."""
+
+
 @pytest.mark.parametrize(
-    "asked", [["scan", "--live"], ["scan", "--live", "--with-cluster-policies"], ["enforce", "--dry-run"], ["images"]]
+    ("asked", "code"),
+    [*itertools.product(ASKED, (401, 403, 404, 429, 503)), *itertools.product([READINESS], (401, 429, 503))],
 )
 def test_a_cluster_that_refuses_to_be_asked_is_no_answer(
-    monkeypatch: pytest.MonkeyPatch, code: int, asked: list[str]
+    monkeypatch: pytest.MonkeyPatch, asked: str, code: int
 ) -> None:
     @asynccontextmanager
     async def connected(_: object) -> AsyncIterator[Client]:
         yield Client(Refusing(code))
 
     monkeypatch.setattr(connection, "client", connected)
-    done = CliRunner().invoke(dabba, ["guard", *asked, *(["--live"] if asked == ["images"] else [])])
+    done = CliRunner().invoke(dabba, asked.split())
     assert done.exit_code == 2, done.output
     assert "go away" in done.output
 

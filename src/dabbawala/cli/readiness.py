@@ -108,7 +108,7 @@ async def opened(stack: AsyncExitStack, namespace: str) -> tuple[Client, str]:
     """A client, and the namespace that is meant."""
     ctx = click.get_current_context()
     chosen = namespace or connection.chosen(ctx).namespace
-    return await stack.enter_async_context(connection.client(ctx)), chosen
+    return await stack.enter_async_context(connection.looking(ctx)), chosen
 
 
 def trust_of(keys: tuple[Path, ...]) -> Trust:
