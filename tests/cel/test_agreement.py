@@ -142,7 +142,7 @@ def _tried(source: str) -> tuple[Program | None, str]:
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=150, suppress_health_check=SLOW)
 @given(expressions(), DATA)
 def test_all_evaluators_agree(source: str, data: dict[str, Any]) -> None:
     agree(source, data)
@@ -150,13 +150,13 @@ def test_all_evaluators_agree(source: str, data: dict[str, Any]) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-@settings(max_examples=20_000, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=20_000, suppress_health_check=SLOW)
 @given(expressions(), DATA)
 def test_all_evaluators_agree_on_many(source: str, data: dict[str, Any]) -> None:
     agree(source, data)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=80, suppress_health_check=SLOW)
 @given(expressions(), DATA)
 def test_the_bound_of_the_cost_is_never_under_the_cost(source: str, data: dict[str, Any]) -> None:
     program = _compiled(source)
@@ -164,7 +164,7 @@ def test_the_bound_of_the_cost_is_never_under_the_cost(source: str, data: dict[s
     assert bound is None or bound >= program.cost(data)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=40, suppress_health_check=SLOW)
 @given(expressions(), DATA)
 def test_a_stored_program_evaluates_as_before(source: str, data: dict[str, Any]) -> None:
     program = _compiled(source)

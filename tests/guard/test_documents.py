@@ -275,7 +275,7 @@ def paths(value: Any, path: str = "") -> list[str]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), JSON, min_size=1, max_size=5))
 def test_json_and_its_yaml_read_alike(value: dict[str, Any]) -> None:
     plain = orjson.loads(orjson.dumps(value))
@@ -296,7 +296,7 @@ NESTED = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(WORDS, NESTED, min_size=1, max_size=4), st.sampled_from([True, False, None]))
 def test_every_field_of_any_document_has_its_exact_place(value: dict[str, Any], flow: bool | None) -> None:
     text = yaml.safe_dump(value, default_flow_style=flow, sort_keys=False)

@@ -124,7 +124,7 @@ FIELDS = {
 }  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in FIELDS.items()}))
 def test_any_mixture_of_settings_gets_the_same_verdicts(change: dict[str, Any]) -> None:
     pod = changed(least_pod(BASELINE, NEWEST.minor), change)

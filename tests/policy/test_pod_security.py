@@ -387,7 +387,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(CHANGES), max_size=4), VERSIONS)
 def test_what_restricted_allows_baseline_allows(chosen: list[dict[str, Any]], version: Version) -> None:
     pod = least_pod(RESTRICTED, version.minor)
@@ -397,7 +397,7 @@ def test_what_restricted_allows_baseline_allows(chosen: list[dict[str, Any]], ve
         assert not evaluation.evaluate(BASELINE, version, pod["metadata"], pod["spec"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(FIELDS, ANYTHING, max_size=5), st.dictionaries(FIELDS, ANYTHING, max_size=8), VERSIONS)
 def test_a_pod_of_any_shape_is_judged_without_an_error(metadata: Object, spec: Object, version: Version) -> None:
     for level in (BASELINE, RESTRICTED):

@@ -116,7 +116,7 @@ def test_nobody_may_except_a_critical_item() -> None:
 results_of_all = st.fixed_dictionaries({item.id: st.sampled_from(list(Result)) for item in ITEMS})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(results_of_all, st.sampled_from(ITEMS), st.sampled_from(verdict.PROFILES))
 def test_putting_one_item_right_never_lowers_score_nor_verdict(results: dict[str, Result], item, profile: str) -> None:  # type: ignore[no-untyped-def]
     order = list(Approval)[::-1]
@@ -130,7 +130,7 @@ def test_putting_one_item_right_never_lowers_score_nor_verdict(results: dict[str
         assert order.index(new.approval) >= order.index(old.approval)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(results_of_all, st.randoms(use_true_random=False))
 def test_the_order_of_results_does_not_matter(results: dict[str, Result], dice: random.Random) -> None:
     names = list(results)

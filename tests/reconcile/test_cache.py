@@ -30,7 +30,7 @@ steps = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(steps)
 def test_every_index_agrees_with_the_objects(changes: list[tuple[tuple[str, str], str, str, str, bool]]) -> None:
     cache, truth = Cache(), {}

@@ -48,7 +48,7 @@ def test_the_dictionary_is_the_protocols() -> None:
     assert (len(spdy.DICTIONARY), zlib.adler32(spdy.DICTIONARY)) == (1423, 0xE3C6A7C2)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(FRAMES, max_size=12), st.integers(1, 50))
 def test_frames_come_back_whatever_pieces_they_arrive_in(frames: list[Frame], size: int) -> None:
     encoder, decoder = Encoder(), Decoder()

@@ -43,7 +43,7 @@ def addresses(resource: Resource) -> set[int]:
     return {end["address"] for end in resource["endpoints"][0]["lb_endpoints"]}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(configs(), configs())
 def test_no_step_refers_to_what_is_not_there(current: Config, wanted: Config) -> None:
     last = current
@@ -59,7 +59,7 @@ def test_no_step_refers_to_what_is_not_there(current: Config, wanted: Config) ->
     assert last == wanted
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(configs(), configs())
 def test_clusters_are_there_before_routes_and_after_them(current: Config, wanted: Config) -> None:
     """Files are read one by one: at no single moment may a route be newer or older than what it needs."""
@@ -74,7 +74,7 @@ def test_clusters_are_there_before_routes_and_after_them(current: Config, wanted
         last = step
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(configs(), configs())
 def test_no_cluster_loses_an_endpoint_while_routes_move(current: Config, wanted: Config) -> None:
     last = current

@@ -117,7 +117,7 @@ class Life:
 EVENTS = st.lists(st.one_of(st.integers(1, 400), st.just("restart agent")), max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pods(), EVENTS)
 def test_whatever_happens_no_plan_breaks_a_law_and_a_deleted_pod_goes(obj: dict[str, Any], events: list[Any]) -> None:
     life = Life(obj)
@@ -138,7 +138,7 @@ def test_whatever_happens_no_plan_breaks_a_law_and_a_deleted_pod_goes(obj: dict[
     assert life.finished, life.pod["status"]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(pods())
 def test_a_pod_rests_once_nothing_happens(obj: dict[str, Any]) -> None:
     life = Life(obj)
@@ -148,7 +148,7 @@ def test_a_pod_rests_once_nothing_happens(obj: dict[str, Any]) -> None:
     assert life.pod == before
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(pods(), st.integers(1, 600))
 def test_a_final_phase_stays(obj: dict[str, Any], seconds: int) -> None:
     life = Life(obj)

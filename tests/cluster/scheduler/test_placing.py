@@ -203,7 +203,7 @@ def test_a_runtime_class_adds_its_overhead_and_its_selector() -> None:
     assert needs.nodes.labels == {"runtime": "vm"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 8), min_size=1, max_size=5),
     groups=st.lists(st.tuples(st.integers(100, 2000), st.integers(1, 12)), min_size=1, max_size=4),

@@ -32,7 +32,7 @@ async def _run(steps: list[tuple[tuple[str, str], bool]]) -> tuple[Store, list[d
 
 
 @given(_STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_snapshot_is_the_world_of_its_moment(steps: list[tuple[tuple[str, str], bool]]) -> None:
     store, worlds = asyncio.run(_run(steps))
     for revision, world in enumerate(worlds):
@@ -44,7 +44,7 @@ def test_every_snapshot_is_the_world_of_its_moment(steps: list[tuple[tuple[str, 
 
 
 @given(_STEPS, st.integers(0, 40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_snapshot_and_the_events_after_it_give_the_present(
     steps: list[tuple[tuple[str, str], bool]], start: int
 ) -> None:

@@ -175,7 +175,7 @@ def scanned(obj: Object, asked: list[Check], given: list[PolicyException], now: 
     return {finding.check.id: finding.status for finding in judgement.findings}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(EXCEPTIONS, st.lists(st.tuples(PODS, MOMENTS), min_size=1, max_size=6))
 async def test_a_scan_fails_what_admission_refuses_and_nothing_else(
     given_now: list[PolicyException], writes: list[tuple[Object, datetime]]
@@ -199,7 +199,7 @@ def excepting_as(item: PolicyException, name: str) -> PolicyException:
     return PolicyException(**{field: getattr(item, field) for field in item.__slots__} | {"name": name})
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(EXCEPTIONS, LABELS, CONTAINERS, st.lists(st.tuples(CONTAINERS, st.booleans(), MOMENTS), min_size=1, max_size=5))
 async def test_an_update_is_refused_for_what_it_changes_and_what_the_scan_fails(
     found: list[PolicyException], labels: dict[str, str], first: Object, writes: list[tuple[Object, bool, datetime]]
@@ -226,7 +226,7 @@ async def test_an_update_is_refused_for_what_it_changes_and_what_the_scan_fails(
                 await world.client.update(kind_of(after), after)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(EXCEPTIONS, PODS, MOMENTS)
 def test_each_exception_changes_exactly_its_findings(found: list[PolicyException], obj: Object, now: datetime) -> None:
     asked = some(*CHECKS)
@@ -257,7 +257,7 @@ ALL_PODS = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(ONE_THING, ENDS, MOMENTS)
 def test_the_conditions_leave_out_exactly_what_is_covered(match: dict[str, Any], expires: str, now: datetime) -> None:
     (check,) = some("WL-27")

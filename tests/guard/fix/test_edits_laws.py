@@ -149,14 +149,14 @@ def _comments_below(lines: list[str], number: int) -> int:
     return found
 
 
-@settings(max_examples=FEW, deadline=None)
+@settings(max_examples=FEW)
 @given(edited(anchors=False))
 def test_any_change_of_any_text_is_made_and_nothing_else(case: tuple[str, list[Any], Wish]) -> None:
     done = check(*case)
     assert not done.refused
 
 
-@settings(max_examples=FEW, deadline=None)
+@settings(max_examples=FEW)
 @given(edited(anchors=True))
 def test_where_anchors_are_shared_an_edit_is_right_or_refused(case: tuple[str, list[Any], Wish]) -> None:
     done = check(*case)
@@ -165,7 +165,7 @@ def test_where_anchors_are_shared_an_edit_is_right_or_refused(case: tuple[str, l
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-@settings(max_examples=MANY, deadline=None)
+@settings(max_examples=MANY)
 @given(edited(anchors=False))
 def test_any_change_of_any_text_is_made_long(case: tuple[str, list[Any], Wish]) -> None:
     assert not check(*case).refused
@@ -173,7 +173,7 @@ def test_any_change_of_any_text_is_made_long(case: tuple[str, list[Any], Wish]) 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-@settings(max_examples=MANY, deadline=None)
+@settings(max_examples=MANY)
 @given(edited(anchors=True))
 def test_where_anchors_are_shared_long(case: tuple[str, list[Any], Wish]) -> None:
     check(*case)

@@ -60,7 +60,7 @@ def graph_of(all_here: list[Workload], policies: list[Object]) -> tuple[Graph, d
     return Graph((), pods, policies), keys
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds())
 def test_all_that_was_seen_is_allowed_and_between_what_was_seen_nothing_else(world: World) -> None:
     wish = observed.wish(world.sightings, namespaces=("n1", "n2", "n3"), beside=world.workloads)
@@ -88,7 +88,7 @@ def test_all_that_was_seen_is_allowed_and_between_what_was_seen_nothing_else(wor
         assert not graph.allows(keys[source][0], "203.0.113.6", 80)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(worlds())
 def test_names_can_be_asked_for_from_everywhere_and_nothing_else_of_the_name_server(world: World) -> None:
     pieces = isolation.plan(observed.wish(world.sightings, namespaces=("n1", "n2", "n3"), beside=world.workloads))
@@ -99,7 +99,7 @@ def test_names_can_be_asked_for_from_everywhere_and_nothing_else_of_the_name_ser
         assert not graph.allows(keys[workload][0], keys[DNS][0], 80)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_the_order_in_which_traffic_was_seen_does_not_matter(world: World, lot: random.Random) -> None:
     mixed = lot.sample(world.sightings, len(world.sightings))
@@ -108,7 +108,7 @@ def test_the_order_in_which_traffic_was_seen_does_not_matter(world: World, lot: 
     assert first == render(isolation.plan(observed.wish(mixed, beside=mixed_beside)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(worlds())
 def test_what_is_written_is_what_was_planned_and_no_two_policies_share_a_name(world: World) -> None:
     pieces = isolation.plan(observed.wish(world.sightings, beside=world.workloads))
@@ -117,7 +117,7 @@ def test_what_is_written_is_what_was_planned_and_no_two_policies_share_a_name(wo
     assert len(names) == len(set(names))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(worlds())
 def test_without_any_one_rule_something_that_was_seen_would_be_stopped(world: World) -> None:
     wish = observed.wish(world.sightings, namespaces=("n1", "n2", "n3"), beside=world.workloads)

@@ -200,7 +200,7 @@ def without(found: list[Object], at: int, number: int) -> list[Object]:
     return [*found[:at], {**found[at], "rules": [*rules[:number], *rules[number + 1 :]]}, *found[at + 1 :]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs, limits)
 @example({Asked("get", resource="pods"): 1, Asked("get", resource="pods", namespace="shop"): 1}, 0)
 @example({Asked("get", resource="pods", name="a"): 1, Asked("get", resource="pods", namespace="shop", name="a"): 1}, 3)
@@ -213,7 +213,7 @@ def test_every_request_is_allowed_and_without_any_rule_one_is_not(log: dict[Aske
         assert any(not less.allows(request.by(BOT)) for request in log)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs, limits)
 def test_nothing_is_allowed_that_nobody_asked_for(log: dict[Asked, int], names_max: int) -> None:
     """But for the other objects of a resource of which more were asked for than are named."""
@@ -235,7 +235,7 @@ def asks(request: Asked, part: Rule) -> bool:
     return request.verb in part.verbs and request.group in part.groups and resource in part.resources
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(logs)
 def test_the_order_of_the_log_does_not_matter_and_what_is_written_is_what_was_planned(log: dict[Asked, int]) -> None:
     pieces = role.plan(log, BOT.name, "used")

@@ -20,7 +20,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, phases=[Phase.generate])
+@settings(max_examples=100, phases=[Phase.generate])
 @given(st.dictionaries(keys, values, min_size=1, max_size=3), st.sampled_from(ODD), st.sampled_from(ODD))
 def test_what_is_written_is_read_as_what_it_was(obj: dict[str, object], why: str, note: str) -> None:
     notes = dict.fromkeys([*obj, *(f"{key}[0]" for key in obj)], note)

@@ -151,7 +151,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(NAMES), st.data())
 def test_no_odd_field_makes_the_reader_fail_or_the_image_clean(name: str, data: st.DataObject) -> None:
     """Something anywhere in a report is replaced by anything."""
