@@ -50,6 +50,15 @@ class Detector:
     alerts_file: Path
     printed: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.printed.append(line)
+
     def alerts(self) -> list[Object]:
         if not self.alerts_file.exists():
             return []
@@ -70,10 +79,12 @@ class Detector:
         return found[0]
 
     def end(self) -> float:
-        """End it as Ctrl-C does; the CPU seconds that it took, its children's included."""
+        """End it as a service manager does, for who runs tests in the background ignores Ctrl-C; the CPU seconds that
+        it took, its children's included."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGTERM)
         self.process.wait(20)
+        self.reader.join(5)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -96,8 +107,6 @@ def detecting(
         **somebody,
     )
     made = Detector(process, target)
-    reader = threading.Thread(target=_read, args=(made,), daemon=True)
-    reader.start()
     try:
         until(
             "the detector watches",
@@ -110,13 +119,7 @@ def detecting(
         if process.poll() is None:
             process.kill()
         process.wait()
-        reader.join(5)
-
-
-def _read(detector: Detector) -> None:
-    assert detector.process.stderr is not None
-    for line in detector.process.stderr:
-        detector.printed.append(line)
+        made.reader.join(5)
 
 
 def prepare(kubectl: Kubectl, *flags: str) -> None:

@@ -5,6 +5,7 @@ a right who watches their own cluster. And that it sees nothing in the demo's or
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -172,7 +173,14 @@ def _watch_traffic(folder: Path, *, seconds: float) -> None:
                 break
         assert not [alert["output"] for alert in detector.alerts()]
         cpu = detector.end()
+        assert set(events(detector)) >= {"connect", "execve"}, "quiet, and blind"
     assert cpu <= STARTING_CPU_SECONDS + CPU_RATIO_MAX * (time.monotonic() - began)
+
+
+def events(detector: Detector) -> dict[str, int]:
+    """What an ended detector says it saw in containers, by type."""
+    (told,) = re.findall(r"alerts? of [\d,]+ events? \((.*)\);", "".join(detector.printed))
+    return {kind: int(count.replace(",", "")) for kind, count in (each.split() for each in told.split(", "))}
 
 
 def _demo(folder: Path) -> None:

@@ -12,7 +12,7 @@ import click
 
 from dabbawala.apimachinery.clock import SystemClock
 from dabbawala.cli import connection
-from dabbawala.cli.answer import CouldNotTell
+from dabbawala.cli.answer import NO, CouldNotTell
 from dabbawala.guard.wording import counted
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from dabbawala.guard.runtime.main import Outcome, Settings
     from dabbawala.guard.runtime.rules import Rule
 
-NO = 1
 _COLOURS = {"Emergency": "red", "Alert": "red", "Critical": "red", "Error": "red", "Warning": "yellow"}
 
 
@@ -99,8 +98,10 @@ class _Told:
         for source, count in outcome.losses.items():
             if count:
                 click.echo(f"{source}: the kernel dropped events {count} times because they came too fast", err=True)
+        seen = ", ".join(f"{kind} {count:,}" for kind, count in sorted(outcome.events.items()))
+        events = counted(sum(outcome.events.values()), "event") + (f" ({seen})" if seen else "")
         gone = counted(outcome.gone, "program")
-        click.echo(f"{counted(outcome.alerts, 'alert')}; {gone} of this machine ended unread", err=True)
+        click.echo(f"{counted(outcome.alerts, 'alert')} of {events}; {gone} of this machine ended unread", err=True)
 
 
 def _line(alert: Alert) -> bytes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -55,11 +55,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run saw. `losses` by source; `gone` programs that ended before they could be read."""
+    """What a run saw. `losses` by source; `gone` programs that ended before they could be read; `events` in containers,
+    by type."""
 
     alerts: int
-    losses: dict[str, int]
+    losses: Mapping[str, int]
     gone: int = 0
+    events: Mapping[str, int] = field(default_factory=dict)
 
 
 class Watch(Protocol):
@@ -116,7 +118,7 @@ class _Run:
             try:
                 await self._until_over()
             finally:
-                outcome = Outcome(self._alerts, detector.losses(), detector.gone)
+                outcome = Outcome(self._alerts, detector.losses(), detector.gone, detector.docket.events)
                 watch.over(outcome)
             return outcome
 
