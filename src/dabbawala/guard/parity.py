@@ -36,6 +36,8 @@ _OWN = "asked"
 
 _LOOKS_MAX, _LOOK_SECONDS = 600, 0.05
 """How often and after what time it is looked whether something is gone."""
+_TRIES_MAX = 5
+"""How often an object that somebody else writes too is written again."""
 _POLICY, _BINDING = admission_kinds.VALIDATING_ADMISSION_POLICY, admission_kinds.VALIDATING_ADMISSION_POLICY_BINDING
 
 
@@ -171,10 +173,19 @@ class Server:
             return _answer(check, asked, None, f"the server does not serve {what}: install its definition")
         try:
             await self._home(kind, asked.object)
-            await _request(self._client, kind, asked.operation, _written(asked, check, stored))
+            await self._put(kind, asked, check, stored)
         except status.StatusError as refused:
             return _refusal(check, asked, refused)
         return _answer(check, asked, True, "")
+
+    async def _put(self, kind: Kind, asked: Question, check: Check, stored: Object | None) -> None:
+        """The question, again where a controller has written meanwhile. Raises StatusError."""
+        for _ in range(_TRIES_MAX):
+            with suppress(status.Conflict):
+                await _request(self._client, kind, asked.operation, _written(asked, check, stored))
+                return
+            stored = await self._client.get(kind, meta.name(asked.object), _namespace(kind, asked.object))
+        await _request(self._client, kind, asked.operation, _written(asked, check, stored))
 
     def _kind_of(self, obj: Object) -> Kind | None:
         return next((kind for kind in self._served[obj["apiVersion"]] if kind.kind == obj["kind"]), None)
